@@ -45,7 +45,8 @@ auto info(Errc code) noexcept -> Errc_Info const& { return errc_table()[static_c
 
 auto Error::message() const -> std::string {
     std::string text(info(code).name);
-    if (!context.empty()) text.append(": ").append(context);
+    if (!context.empty())
+        text.append(": ").append(context);
     return text;
 }
 
@@ -57,21 +58,35 @@ auto error_from_errno(int errno_value, std::string_view call, std::string_view s
     auto code = Errc::unavailable;
     switch (errno_value) {
     case ENOSPC:
-    case EDQUOT: code = Errc::no_space; break;
+    case EDQUOT:
+        code = Errc::no_space;
+        break;
     case EACCES:
     case EPERM:
-    case EROFS: code = Errc::permission_denied; break;
-    case ENOENT: code = Errc::not_found; break;
-    case EEXIST: code = Errc::already_exists; break;
+    case EROFS:
+        code = Errc::permission_denied;
+        break;
+    case ENOENT:
+        code = Errc::not_found;
+        break;
+    case EEXIST:
+        code = Errc::already_exists;
+        break;
     case ENAMETOOLONG:
     case ENOTDIR:
     case EISDIR:
-    case EINVAL: code = Errc::invalid_argument; break;
-    case EFBIG: code = Errc::too_large; break;
-    default: break;
+    case EINVAL:
+        code = Errc::invalid_argument;
+        break;
+    case EFBIG:
+        code = Errc::too_large;
+        break;
+    default:
+        break;
     }
     std::string context(call);
-    context.append(" of ").append(subject).append(": ").append(std::strerror(errno_value)); // NOLINT(concurrency-mt-unsafe)
+    context.append(" of ").append(subject).append(": ").append(
+        std::strerror(errno_value)); // NOLINT(concurrency-mt-unsafe)
     return Error{code, std::move(context)};
 }
 

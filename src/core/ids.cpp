@@ -12,7 +12,8 @@ namespace {
 auto has_control(std::string_view text) noexcept -> bool {
     for (char const c : text) {
         auto const byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) return true;
+        if (byte < 0x20 || byte == 0x7f)
+            return true;
     }
     return false;
 }
@@ -31,51 +32,73 @@ auto is_utf8(std::string_view text) noexcept -> bool {
             continue;
         }
         int const more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-        if (lead < 0xc2 || lead > 0xf4 || end - at <= more) return false;
+        if (lead < 0xc2 || lead > 0xf4 || end - at <= more)
+            return false;
         std::uint32_t point = lead & (0x3fU >> more);
         for (int i = 1; i <= more; ++i) {
-            if ((at[i] & 0xc0U) != 0x80) return false;
+            if ((at[i] & 0xc0U) != 0x80)
+                return false;
             point = point << 6 | (at[i] & 0x3fU);
         }
-        if (more == 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) return false;
-        if (more == 3 && (point < 0x10000 || point > 0x10ffff)) return false;
+        if (more == 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000)))
+            return false;
+        if (more == 3 && (point < 0x10000 || point > 0x10ffff))
+            return false;
         at += more + 1;
     }
     return true;
 }
 
 auto Storage_Key::parse(std::string_view text) -> Result<Storage_Key> {
-    auto const refuse = [](char const* why) { return fail(Errc::invalid_argument, std::string("storage key: ") + why); };
-    if (text.empty()) return refuse("empty; give at least one path part");
-    if (text.size() > max_bytes) return refuse("longer than 1024 bytes");
-    if (has_control(text)) return refuse("contains a control character");
-    if (!is_utf8(text)) return refuse("not valid UTF-8");
+    auto const refuse = [](char const* why) {
+        return fail(Errc::invalid_argument, std::string("storage key: ") + why);
+    };
+    if (text.empty())
+        return refuse("empty; give at least one path part");
+    if (text.size() > max_bytes)
+        return refuse("longer than 1024 bytes");
+    if (has_control(text))
+        return refuse("contains a control character");
+    if (!is_utf8(text))
+        return refuse("not valid UTF-8");
     for (std::size_t start = 0; start <= text.size();) {
         auto const slash = std::min(text.find('/', start), text.size());
         auto const part = text.substr(start, slash - start);
-        if (part.empty()) return refuse("has an empty part; no leading, trailing or double '/' is allowed");
-        if (is_dots(part)) return refuse("has a '.' or '..' part; name the full path instead");
-        if (part.size() > 255) return refuse("has a part longer than 255 bytes");
+        if (part.empty())
+            return refuse("has an empty part; no leading, trailing or double '/' is allowed");
+        if (is_dots(part))
+            return refuse("has a '.' or '..' part; name the full path instead");
+        if (part.size() > 255)
+            return refuse("has a part longer than 255 bytes");
         start = slash + 1;
     }
     return Storage_Key(Checked{}, text);
 }
 
 auto check_prefix(std::string_view prefix) -> Result<void> {
-    auto const refuse = [](char const* why) { return fail(Errc::invalid_argument, std::string("listing prefix: ") + why); };
-    if (prefix.size() > Storage_Key::max_bytes) return refuse("longer than 1024 bytes");
-    if (has_control(prefix)) return refuse("contains a control character");
-    if (!prefix.empty() && prefix.front() == '/') return refuse("begins with '/'; keys are relative");
+    auto const refuse = [](char const* why) {
+        return fail(Errc::invalid_argument, std::string("listing prefix: ") + why);
+    };
+    if (prefix.size() > Storage_Key::max_bytes)
+        return refuse("longer than 1024 bytes");
+    if (has_control(prefix))
+        return refuse("contains a control character");
+    if (!prefix.empty() && prefix.front() == '/')
+        return refuse("begins with '/'; keys are relative");
     for (std::size_t start = 0; start <= prefix.size();) {
         auto const slash = prefix.find('/', start);
-        if (slash == std::string_view::npos) break; // the last part may be the beginning of any name
+        if (slash == std::string_view::npos)
+            break; // the last part may be the beginning of any name
         auto const part = prefix.substr(start, slash - start);
-        if (part.empty()) return refuse("has an empty part");
-        if (is_dots(part)) return refuse("has a '.' or '..' part");
+        if (part.empty())
+            return refuse("has an empty part");
+        if (is_dots(part))
+            return refuse("has a '.' or '..' part");
         start = slash + 1;
     }
     auto const last = prefix.substr(prefix.rfind('/') == std::string_view::npos ? 0 : prefix.rfind('/') + 1);
-    if (last == "..") return refuse("has a '..' part");
+    if (last == "..")
+        return refuse("has a '..' part");
     return {};
 }
 
@@ -84,8 +107,10 @@ auto Namespace_Name::parse(std::string_view text) -> Result<Namespace_Name> {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
     };
     bool good = !text.empty() && text.size() <= 128;
-    for (char const c : text) good = good && allowed(c);
-    if (!good) return fail(Errc::invalid_argument, "namespace: give 1 to 128 characters of A-Z a-z 0-9 _ -");
+    for (char const c : text)
+        good = good && allowed(c);
+    if (!good)
+        return fail(Errc::invalid_argument, "namespace: give 1 to 128 characters of A-Z a-z 0-9 _ -");
     return Namespace_Name(Checked{}, text);
 }
 
@@ -95,7 +120,8 @@ auto Cache_Id::generate() -> Cache_Id {
     raw[6] = static_cast<unsigned char>((raw[6] & 0x0fU) | 0x40U);
     raw[8] = static_cast<unsigned char>((raw[8] & 0x3fU) | 0x80U);
     auto text = to_hex(Byte_View(reinterpret_cast<char const*>(raw.data()), raw.size()));
-    for (std::size_t const dash : {8U, 13U, 18U, 23U}) text.insert(dash, 1, '-');
+    for (std::size_t const dash : {8U, 13U, 18U, 23U})
+        text.insert(dash, 1, '-');
     return Cache_Id(std::move(text));
 }
 
@@ -107,7 +133,8 @@ auto Cache_Id::parse(std::string_view text) -> Result<Cache_Id> {
         bool const hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
         good = dash ? c == '-' : hex;
     }
-    if (!good) return fail(Errc::invalid_argument, "cache id: give a GUID such as 6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e10");
+    if (!good)
+        return fail(Errc::invalid_argument, "cache id: give a GUID such as 6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e10");
     return Cache_Id(std::string(text));
 }
 

@@ -2,10 +2,9 @@
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/random.hpp>
 
-#include <sys/random.h>
-
 #include <cerrno>
 #include <cstdlib>
+#include <sys/random.h>
 
 namespace memfs_cache {
 
@@ -14,7 +13,8 @@ void fill_random(void* out, std::size_t size_bytes) noexcept {
     while (size_bytes > 0) {
         auto const got = ::getrandom(at, size_bytes, 0);
         if (got < 0) {
-            if (errno == EINTR) continue;
+            if (errno == EINTR)
+                continue;
             std::abort();
         }
         at += got;

@@ -28,7 +28,8 @@ inline constexpr char hex_digits[] = "0123456789abcdef";
 
 /// Writes `digits` lower-case hex digits of a number, most significant first, to `out`.
 inline void write_hex(char* out, std::uint64_t number, int digits) noexcept {
-    for (int i = digits - 1; i >= 0; --i, number >>= 4) out[i] = hex_digits[number & 15];
+    for (int i = digits - 1; i >= 0; --i, number >>= 4)
+        out[i] = hex_digits[number & 15];
 }
 
 /// Sixteen lower-case hex digits of a 64-bit number.
@@ -40,13 +41,17 @@ inline void write_hex(char* out, std::uint64_t number, int digits) noexcept {
 
 /// A number from 1..16 lower-case hex digits; nothing for any other text.
 [[nodiscard]] inline auto parse_hex(std::string_view text) noexcept -> std::optional<std::uint64_t> {
-    if (text.empty() || text.size() > 16) return std::nullopt;
+    if (text.empty() || text.size() > 16)
+        return std::nullopt;
     std::uint64_t number = 0;
     for (char const c : text) {
         unsigned digit = 0;
-        if (c >= '0' && c <= '9') digit = static_cast<unsigned>(c - '0');
-        else if (c >= 'a' && c <= 'f') digit = static_cast<unsigned>(c - 'a') + 10;
-        else return std::nullopt;
+        if (c >= '0' && c <= '9')
+            digit = static_cast<unsigned>(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            digit = static_cast<unsigned>(c - 'a') + 10;
+        else
+            return std::nullopt;
         number = number << 4 | digit;
     }
     return number;
@@ -54,12 +59,15 @@ inline void write_hex(char* out, std::uint64_t number, int digits) noexcept {
 
 /// A number from decimal digits only (no sign, no blank); nothing for any other text or on overflow.
 [[nodiscard]] inline auto parse_decimal(std::string_view text) noexcept -> std::optional<std::uint64_t> {
-    if (text.empty() || text.size() > 20) return std::nullopt;
+    if (text.empty() || text.size() > 20)
+        return std::nullopt;
     std::uint64_t number = 0;
     for (char const c : text) {
-        if (c < '0' || c > '9') return std::nullopt;
+        if (c < '0' || c > '9')
+            return std::nullopt;
         auto const digit = static_cast<std::uint64_t>(c - '0');
-        if (number > (UINT64_MAX - digit) / 10) return std::nullopt;
+        if (number > (UINT64_MAX - digit) / 10)
+            return std::nullopt;
         number = number * 10 + digit;
     }
     return number;

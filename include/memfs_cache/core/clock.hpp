@@ -11,7 +11,9 @@ namespace memfs_cache {
 /// An instant in UTC with millisecond resolution; the only time type that is stored.
 using Utc_Time = std::chrono::sys_time<std::chrono::milliseconds>;
 
-[[nodiscard]] constexpr auto to_millis(Utc_Time time) noexcept -> std::int64_t { return time.time_since_epoch().count(); }
+[[nodiscard]] constexpr auto to_millis(Utc_Time time) noexcept -> std::int64_t {
+    return time.time_since_epoch().count();
+}
 [[nodiscard]] constexpr auto from_millis(std::int64_t millis) noexcept -> Utc_Time {
     return Utc_Time(std::chrono::milliseconds(millis));
 }

@@ -55,7 +55,8 @@ class Precondition {
     Version version_;
 };
 
-/// Three outcomes, not two. After `unknown` the write may have happened, may still happen, or never will: read to learn.
+/// Three outcomes, not two. After `unknown` the write may have happened, may still happen, or never will: read to
+/// learn.
 enum class Put_State { applied, not_applied, unknown };
 
 struct Put_Outcome {
@@ -67,6 +68,12 @@ struct Put_Outcome {
 enum class Durability {
     buffered, ///< a crash of the process loses nothing; loss of power may, until the next sync()
     durable,  ///< loss of power loses nothing
+};
+
+struct Put_Options {
+    Durability durability = Durability::durable;
+    bool owner_only =
+        false; ///< readable by the owning user alone, where the backend knows users (disk: mode 0600); for secrets
 };
 
 struct List_Query {
@@ -88,12 +95,12 @@ struct Page {
 
 /// What a backend can promise. Parts of the library that need a promise refuse to open without it.
 struct Capabilities {
-    bool conditional_put = false;           ///< absent and version conditions are atomic
-    bool append = false;                    ///< append() works
-    bool survives_process = false;          ///< what is stored outlives the process that stored it
-    bool shared_between_processes = false;  ///< several processes of one machine may open it
-    bool shared_between_machines = false;   ///< processes of several machines may
-    std::uint64_t max_value_bytes = 0;      ///< largest object
+    bool conditional_put = false;          ///< absent and version conditions are atomic
+    bool append = false;                   ///< append() works
+    bool survives_process = false;         ///< what is stored outlives the process that stored it
+    bool shared_between_processes = false; ///< several processes of one machine may open it
+    bool shared_between_machines = false;  ///< processes of several machines may
+    std::uint64_t max_value_bytes = 0;     ///< largest object
 };
 
 /// Operations since the storage was opened. A failed operation counts too.
@@ -145,19 +152,26 @@ class Operation_Counters {
 ///          mix; after a failed append the object may have grown by a part of the bytes.
 /// Proof    tests/cpp/storage/conformance.hpp; a backend that is not in MEMFS_CACHE_BACKENDS does not exist.
 template <class S>
-concept StorageBackend = std::destructible<S> &&
-    requires(S& s, S const& cs, Storage_Key const& key, Byte_View bytes, Precondition const& when, Durability durability,
-             Byte_Range range, std::uint64_t at, List_Query const& query) {
-        { cs.get(key) } -> std::same_as<Result<std::optional<Object>>>;
-        { cs.get(key, range) } -> std::same_as<Result<std::optional<Object>>>;
-        { s.put(key, bytes, when) } -> std::same_as<Result<Put_Outcome>>; // durable
-        { s.put(key, bytes, when, durability) } -> std::same_as<Result<Put_Outcome>>;
-        { s.erase(key, when) } -> std::same_as<Result<bool>>;
-        { cs.list(query) } -> std::same_as<Result<Page>>;
-        { s.append(key, at, bytes, durability) } -> std::same_as<Result<Put_Outcome>>;
-        { s.sync() } -> std::same_as<Result<void>>;
-        { cs.capabilities() } -> std::same_as<Capabilities>;
-        { cs.counters() } -> std::same_as<Operation_Counts>;
-    };
+concept StorageBackend = std::destructible<S> && requires(S& s,
+                                                          S const& cs,
+                                                          Storage_Key const& key,
+                                                          Byte_View bytes,
+                                                          Precondition const& when,
+                                                          Durability durability,
+                                                          Put_Options const& options,
+                                                          Byte_Range range,
+                                                          std::uint64_t at,
+                                                          List_Query const& query) {
+    { cs.get(key) } -> std::same_as<Result<std::optional<Object>>>;
+    { cs.get(key, range) } -> std::same_as<Result<std::optional<Object>>>;
+    { s.put(key, bytes, when) } -> std::same_as<Result<Put_Outcome>>; // default Put_Options: durable
+    { s.put(key, bytes, when, options) } -> std::same_as<Result<Put_Outcome>>;
+    { s.erase(key, when) } -> std::same_as<Result<bool>>;
+    { cs.list(query) } -> std::same_as<Result<Page>>;
+    { s.append(key, at, bytes, durability) } -> std::same_as<Result<Put_Outcome>>;
+    { s.sync() } -> std::same_as<Result<void>>;
+    { cs.capabilities() } -> std::same_as<Capabilities>;
+    { cs.counters() } -> std::same_as<Operation_Counts>;
+};
 
 } // namespace memfs_cache

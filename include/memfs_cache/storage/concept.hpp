@@ -79,8 +79,12 @@ struct Put_Options {
 struct List_Query {
     std::string prefix;       ///< only keys that begin with it; "" for all
     std::string start_after;  ///< only keys greater than it in byte order; "" for all
-    std::size_t limit = 1000; ///< at most so many; a page may be shorter
+    std::size_t limit = 1000; ///< at most so many, 1 or more; a page may be shorter
 };
+
+/// What every backend asks of a query before it looks for anything.
+/// @errors invalid_argument: a limit of 0, or a prefix or start that no key can begin with (see check_prefix).
+[[nodiscard]] auto check_list_query(List_Query const& query) -> Result<void>;
 
 struct List_Item {
     std::string key;
@@ -142,8 +146,9 @@ class Operation_Counters {
 /// put      whole object, one of the three outcomes; `not_applied` only when the precondition was false.
 /// erase    true if this call removed the object; false if it was absent or the precondition was false.
 /// list     keys in byte order, `start_after` exclusive.
-/// append   adds bytes at offset `at`, which must be the object's present size (0 creates it); any other size gives
-///          `not_applied`. So an append can be repeated after an unknown outcome without doubling bytes.
+/// append   adds bytes at offset `at`, which must be the object's present size (an absent object has size 0 and is
+///          created); any other size gives `not_applied`. So an append can be repeated after an unknown outcome without
+///          doubling bytes.
 /// sync     everything acknowledged before the call survives loss of power after it.
 ///
 /// Threads  every operation may run beside every other on one object.

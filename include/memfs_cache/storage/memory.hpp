@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/storage/concept.hpp>
+
+#include <memory>
+
+namespace memfs_cache {
+
+/// Storage in the memory of this process: the reference behaviour that every other backend is held to.
+///
+/// Threads  any. Reads run beside each other; no lock is held while the bytes of an object are copied out of it.
+/// Cost     get, put and erase O(log n) plus the bytes asked for or given; an append only the bytes appended, however
+///          large the object is; list O(log n + items).
+class Storage_Memory {
+  public:
+    Storage_Memory();
+    Storage_Memory(Storage_Memory&&) noexcept;
+    auto operator=(Storage_Memory&&) noexcept -> Storage_Memory&;
+    ~Storage_Memory();
+
+    [[nodiscard]] auto get(Storage_Key const& key, Byte_Range range = {}) const -> Result<std::optional<Object>>;
+    /// Memory survives no loss of power, so both durabilities mean the same here.
+    [[nodiscard]] auto
+    put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Durability durability = Durability::durable)
+        -> Result<Put_Outcome>;
+    [[nodiscard]] auto erase(Storage_Key const& key, Precondition const& when) -> Result<bool>;
+    [[nodiscard]] auto list(List_Query const& query) const -> Result<Page>;
+    [[nodiscard]] auto append(Storage_Key const& key, std::uint64_t at, Byte_View bytes, Durability durability)
+        -> Result<Put_Outcome>;
+    [[nodiscard]] auto sync() -> Result<void>;
+    [[nodiscard]] auto capabilities() const -> Capabilities;
+    [[nodiscard]] auto counters() const -> Operation_Counts;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+static_assert(StorageBackend<Storage_Memory>);
+
+} // namespace memfs_cache

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Adds up the cases of all test programs in ctest's JUnit reports: `N passed, N failed` as the last line.
+
+A program that reports its own cases (doctest, pytest) counts with them, any other as one case.
+"""
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+DOCTEST = re.compile(r"test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
+PYTEST = re.compile(r"^(?=.* in [\d.]+s)(?:.*?(\d+) failed)?(?:.*?(\d+) passed)?", re.MULTILINE)
+
+
+def cases(test: ElementTree.Element) -> tuple[int, int]:
+    output = test.findtext("system-out") or ""
+    failed_as_a_whole = test.get("status") == "fail"
+    passed = failed = 0
+    for found in DOCTEST.finditer(output):
+        passed, failed = passed + int(found[1]), failed + int(found[2])
+    for found in PYTEST.finditer(output):
+        passed, failed = passed + int(found[2] or 0), failed + int(found[1] or 0)
+    if failed_as_a_whole and failed == 0:  # a crash, or a program without cases of its own
+        return passed, 1
+    return (passed, failed) if passed or failed else (1, 0)
+
+
+def main(reports: list[str]) -> int:
+    results = [cases(test) for report in reports for test in ElementTree.parse(report).iter("testcase")]
+    passed, failed = sum(p for p, _ in results), sum(f for _, f in results)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

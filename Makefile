@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands are `make test` and `make serve`; both share build/release, install what is missing and may be
+# repeated. The rest is for contributors: see CONTRIBUTING.md.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help packages release test serve bench docs lint format clang asan tsan clean
+
+WERROR ?= OFF
+JOBS ?= $(shell nproc)
+STORAGE ?= disk:./data
+
+# Looked up when a recipe runs: `packages` may just have installed it.
+configure = CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true) cmake --preset $(1) -DMEMFS_CACHE_WERROR=$(WERROR)
+build = cmake --build --preset $(1) --parallel $(JOBS)
+check = ctest --preset $(1) --parallel $(JOBS) --output-junit "$(CURDIR)/build/$(1)/tests.xml"
+
+help:
+	@echo "make test    install what is missing, build, run every test"
+	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
+	@echo "make bench   ours, the limit of this machine, and their ratio"
+	@echo "make lint | format | docs | clang | asan | tsan | clean"
+
+packages:
+	@.ci/install-packages
+
+release: packages
+	$(call configure,release)
+
+test: release
+	$(call build,release)
+	$(call check,release)
+
+serve: release
+	$(call build,release) --target memfs_cache_example_server
+	exec build/release/examples/server/memfs_cache_example_server --storage $(STORAGE)
+
+bench: release
+	$(call build,release) --target memfs_cache_bench
+	build/release/tests/memfs_cache_bench
+
+docs: release
+	$(call build,release) --target memfs_cache_print_errors
+	build/release/tests/memfs_cache_print_errors > docs/errors.md
+
+cpp_files = git ls-files -z '*.hpp' '*.cpp'
+lint: packages
+	@.ci/install-packages clang-format-14
+	$(cpp_files) | xargs -0 clang-format-14 --dry-run --Werror
+	python3 -m pytest -q tests/layers
+
+format:
+	@.ci/install-packages clang-format-14
+	$(cpp_files) | xargs -0 clang-format-14 -i
+
+clang: packages
+	@.ci/install-packages clang-14
+	$(call configure,clang)
+	$(call build,clang)
+	$(call check,clang)
+
+asan: packages
+	$(call configure,asan-ubsan)
+	$(call build,asan-ubsan)
+	$(call check,asan-ubsan)
+
+tsan: packages
+	$(call configure,tsan)
+	$(call build,tsan)
+	$(call check,tsan)
+
+clean:
+	rm -rf build

@@ -125,7 +125,7 @@ auto Storage_Memory::get(Storage_Key const& key, Byte_Range range) const -> Resu
     return std::optional<Object>(std::move(object));
 }
 
-auto Storage_Memory::put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Durability)
+auto Storage_Memory::put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const&)
     -> Result<Put_Outcome> {
     state_->counters.write(bytes.size());
     Value value(bytes); // copied before the lock, and what it replaces is freed after it

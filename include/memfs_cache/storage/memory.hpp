@@ -20,9 +20,9 @@ class Storage_Memory {
     ~Storage_Memory();
 
     [[nodiscard]] auto get(Storage_Key const& key, Byte_Range range = {}) const -> Result<std::optional<Object>>;
-    /// Memory survives no loss of power, so both durabilities mean the same here.
+    /// Memory knows no power and no users, so the options change nothing here.
     [[nodiscard]] auto
-    put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Durability durability = Durability::durable)
+    put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const& options = {})
         -> Result<Put_Outcome>;
     [[nodiscard]] auto erase(Storage_Key const& key, Precondition const& when) -> Result<bool>;
     [[nodiscard]] auto list(List_Query const& query) const -> Result<Page>;

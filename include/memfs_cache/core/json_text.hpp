@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/utf8.hpp>
+
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+/// Writing JSON text straight into a string, for records that are written once per request. The only allocation is
+/// the growth of that string. Documents that are read, changed or hashed are Boost.JSON or Python_Json.
+namespace memfs_cache {
+
+namespace detail {
+
+/// Does a byte stand in a JSON string as it is, without being escaped or checked as UTF-8?
+[[nodiscard]] constexpr auto is_plain_in_json(unsigned char byte) noexcept -> bool {
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+/// The same for eight bytes at once, by the usual arithmetic: `word - n` borrows into the top bit of a byte below n.
+[[nodiscard]] constexpr auto are_plain_in_json(std::uint64_t word) noexcept -> bool {
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    constexpr auto has_zero = [](std::uint64_t bytes) { return (bytes - ones) & ~bytes; };
+    auto const quotes = has_zero(word ^ ones * '"');
+    auto const backslashes = has_zero(word ^ ones * '\\');
+    auto const controls = (word - ones * 0x20) & ~word;
+    return ((quotes | backslashes | controls | word) & ones * 0x80) == 0;
+}
+
+[[nodiscard]] inline auto plain_prefix_bytes(std::string_view text) noexcept -> std::size_t {
+    std::size_t at = 0;
+    for (; at + 8 <= text.size(); at += 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + at, 8);
+        if (!are_plain_in_json(word))
+            break;
+    }
+    while (at < text.size() && is_plain_in_json(static_cast<unsigned char>(text[at])))
+        ++at;
+    return at;
+}
+
+/// Appends \uxxxx for one UTF-16 unit.
+inline void append_json_unit(std::string& out, char32_t unit) {
+    char text[6] = {'\\', 'u'};
+    write_hex(text + 2, unit, 4);
+    out.append(text, sizeof text);
+}
+
+/// Appends the escaped form of a quote, a backslash or a control character.
+inline void append_json_escape(std::string& out, char c) {
+    switch (c) {
+    case '"':
+        out += "\\\"";
+        break;
+    case '\\':
+        out += "\\\\";
+        break;
+    case '\b':
+        out += "\\b";
+        break;
+    case '\f':
+        out += "\\f";
+        break;
+    case '\n':
+        out += "\\n";
+        break;
+    case '\r':
+        out += "\\r";
+        break;
+    case '\t':
+        out += "\\t";
+        break;
+    default:
+        append_json_unit(out, static_cast<unsigned char>(c));
+        break;
+    }
+}
+
+} // namespace detail
+
+/// Appends a JSON string, quotes included. The text should be UTF-8 and is kept as it is; each byte that is no part of
+/// UTF-8 becomes U+FFFD, so that the result is always valid JSON.
+inline void append_json_string(std::string& out, std::string_view text) {
+    out.push_back('"');
+    for (;;) {
+        auto const plain = detail::plain_prefix_bytes(text);
+        out.append(text.substr(0, plain));
+        text.remove_prefix(plain);
+        if (text.empty())
+            break;
+        auto const [point, size_bytes] = decode_utf8(text);
+        bool const sound = size_bytes > 0 && !is_surrogate(point);
+        if (!sound)
+            append_utf8(out, 0xfffd);
+        else if (size_bytes == 1)
+            detail::append_json_escape(out, text.front());
+        else
+            out.append(text.substr(0, size_bytes));
+        text.remove_prefix(sound ? size_bytes : 1);
+    }
+    out.push_back('"');
+}
+
+/// Appends a whole number.
+template <std::integral Integer>
+void append_json_number(std::string& out, Integer number) {
+    char digits[20]; // of the longest, -9223372036854775808
+    auto const end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    out.append(digits, end);
+}
+
+} // namespace memfs_cache

@@ -1,2 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
-auto main() -> int { return 0; }
+#include "bench/bench.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <string_view>
+
+using namespace memfs_cache::bench;
+
+namespace {
+
+struct Arguments {
+    std::string only;
+    std::size_t rounds = 15;
+};
+
+auto parse(std::vector<std::string_view> const& words) -> std::optional<Arguments> {
+    Arguments arguments;
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+        if (i + 1 == words.size())
+            return std::nullopt;
+        auto const value = words[i + 1];
+        if (words[i] == "--only") {
+            arguments.only = value;
+        } else if (words[i] == "--rounds") {
+            auto const end = value.data() + value.size();
+            auto const [stop, error] = std::from_chars(value.data(), end, arguments.rounds);
+            if (error != std::errc() || stop != end || arguments.rounds == 0)
+                return std::nullopt;
+        } else {
+            return std::nullopt;
+        }
+    }
+    return arguments;
+}
+
+/// Nanoseconds of all operations together.
+auto time_of(Work const& work, std::size_t operations) -> double {
+    auto const start = std::chrono::steady_clock::now();
+    work(operations);
+    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// So many operations that a round takes long against the clock and short against the machine's moods.
+auto operations_for_a_round(Work const& work) -> std::size_t {
+    constexpr double round_ns = 2e7;
+    std::size_t operations = 1;
+    while (time_of(work, operations) < round_ns / 2)
+        operations *= 2;
+    return operations;
+}
+
+auto median(std::vector<double> values) -> double {
+    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+}
+
+auto in_words(double nanoseconds) -> std::string {
+    auto const [value, unit] = nanoseconds < 1e3   ? std::pair(nanoseconds, "ns")
+                               : nanoseconds < 1e6 ? std::pair(nanoseconds / 1e3, "us")
+                                                   : std::pair(nanoseconds / 1e6, "ms");
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g %s", value, unit);
+    return text;
+}
+
+/// Runs both sides in turn, so that a change of the machine's speed meets both, and prints one line of the table.
+void measure(Row const& row, std::size_t rounds) {
+    auto const pair = row.make();
+    auto const our_count = operations_for_a_round(pair.ours);
+    auto const limit_count = operations_for_a_round(pair.limit);
+    std::vector<double> ours, limits, ratios;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        ours.push_back(time_of(pair.ours, our_count) / static_cast<double>(our_count));
+        limits.push_back(time_of(pair.limit, limit_count) / static_cast<double>(limit_count));
+        ratios.push_back(ours.back() / limits.back());
+    }
+    auto const [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+    std::printf("| %s | %s | %s | %s | %.3g | %.3g..%.3g |\n", row.name.c_str(), in_words(median(ours)).c_str(),
+                row.limit.c_str(), in_words(median(limits)).c_str(), median(ratios), *least, *most);
+    std::fflush(stdout);
+}
+
+} // namespace
+
+auto main(int argc, char** argv) -> int {
+    auto const arguments = parse({argv + 1, argv + argc});
+    if (!arguments) {
+        std::fputs("usage: memfs_cache_bench [--only PART_OF_A_NAME] [--rounds N]\n", stderr);
+        return 2;
+    }
+    std::printf(
+        "| what | ours | limit of the machine | limit | ratio | ratios of %zu rounds |\n|---|---|---|---|---|---|\n",
+        arguments->rounds);
+    bool measured = false;
+    try {
+        for (auto const& rows : {core_rows(), storage_rows()})
+            for (auto const& row : rows)
+                if (row.name.find(arguments->only) != std::string::npos) {
+                    measure(row, arguments->rounds);
+                    measured = true;
+                }
+    } catch (std::exception const& error) {
+        std::fprintf(stderr, "memfs_cache_bench: %s\n", error.what());
+        return 1;
+    }
+    if (!measured)
+        std::fprintf(stderr, "memfs_cache_bench: no row has \"%s\" in its name\n", arguments->only.c_str());
+    return measured ? 0 : 1;
+}

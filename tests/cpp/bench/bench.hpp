@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace memfs_cache::bench {
+
+/// Does the measured thing so many times. The loop is inside, so that calling it costs nothing that counts.
+using Work = std::function<void(std::size_t operations)>;
+
+/// Ours, and the least that the machine needs for the same: what a program without this library would do.
+struct Pair {
+    Work ours;
+    Work limit;
+};
+
+/// One line of the table. `make` sets up what both sides need; it runs only if the row is chosen.
+struct Row {
+    std::string name;  ///< what is done, such as "put, disk, 200 bytes"
+    std::string limit; ///< what it is compared with
+    std::function<Pair()> make;
+};
+
+using Rows = std::vector<Row>;
+
+// One function for each file of rows; bench_main.cpp calls them in this order.
+[[nodiscard]] auto core_rows() -> Rows;
+[[nodiscard]] auto storage_rows() -> Rows;
+
+/// Makes the compiler believe that the value is used and that all memory may have been read.
+template <class T>
+void keep(T const& value) {
+    asm volatile("" : : "g"(&value) : "memory");
+}
+
+} // namespace memfs_cache::bench

@@ -13,7 +13,9 @@ import argparse
 import ipaddress
 import random
 import sys
-from datetime import datetime, timedelta, timezone
+from collections import Counter
+from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Callable, Iterator, NamedTuple
 
 from oracle import Event
@@ -77,16 +79,17 @@ class Addresses:
         self.random_ = random_
         v4 = ipaddress.ip_address("198.18.0.0")
         v6 = int(ipaddress.ip_address("2001:db8::"))
-        self.pool_ = [v4 + 1 + number if random_.random() < 0.7 else
-                      ipaddress.IPv6Address(v6 + random_.getrandbits(random_.choice([8, 16, 64, 90])))
+        self.pool_ = [str(v4 + 1 + number if random_.random() < 0.7 else
+                          ipaddress.IPv6Address(v6 + random_.getrandbits(random_.choice([8, 16, 64, 90]))))
                       for number in range(count)]
 
     def pick(self) -> tuple[str, str]:
         """(spelling, canonical form); few visitors come often, many come rarely."""
         address = self.pool_[int(len(self.pool_) * self.random_.random() ** 3)]
-        return self.random_.choice(spellings(str(address))), str(address)
+        return self.random_.choice(spellings(address)), address
 
 
+@lru_cache(maxsize=None)
 def spellings(address: str) -> list[str]:
     """All the ways in which a log could write one address (given in canonical form)."""
     parsed = ipaddress.ip_address(address)
@@ -113,6 +116,7 @@ def generate(seed: int, lines: int, first: str, days: int) -> Iterator[Line]:
     paths = [f"/page/{number}.html" for number in range(150)] + [f"/static/{number}.js" for number in range(40)] + \
             ["/", "/a%20b", "/caf%C3%A9", "/api/transfers/info", "/favicon.ico"]
     breakers = damages(random_)
+    crowd: Counter[int] = Counter()
 
     # One at least in each half-hour; times are spread, the order in the file is off by up to a quarter of an hour.
     starts = list(range(half_hours)) + [random_.randrange(half_hours) for _ in range(lines - half_hours)]
@@ -134,9 +138,11 @@ def generate(seed: int, lines: int, first: str, days: int) -> Iterator[Line]:
 
         half_hour = time // HALF_HOUR
         draw = random_.random()
-        if (half_hour // 48) % 13 == 0 and draw < 0.8:
-            # A crowded day: 25 paths of this half-hour alone; "/steady" is in the top 20 of the day only.
-            path = f"/crowd/{half_hour}/{random_.randrange(25)}" if draw < 0.75 else "/steady"
+        if (half_hour // 48) % 5 == 2 and draw < 0.85:
+            # A crowded day: 25 paths of this half-hour alone; "/steady" comes once and is in the top 20 of the day only.
+            number = crowd[half_hour]
+            crowd[half_hour] += 1
+            path = "/steady" if number == 25 else f"/crowd/{half_hour}/{number % 25}"
         else:
             path = paths[int(len(paths) * random_.random() ** 2)]
         target = path

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/ids.hpp>
+#include <memfs_cache/events/base_window.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace memfs_cache {
+
+/// Where one namespace keeps what belongs to its event log; the only place that knows these names.
+class Log_Paths {
+  public:
+    /// @param  root  root prefix, "" or without a slash at its end
+    Log_Paths(std::string_view root, Namespace_Name const& name)
+        : prefix_(std::string(root).append(root.empty() ? "" : "/").append(name.str()).append("/data/")),
+          name_(name.str()) {}
+
+    [[nodiscard]] auto namespace_name() const noexcept -> std::string const& { return name_; }
+    /// "cache/analytics/data/"
+    [[nodiscard]] auto data_prefix() const noexcept -> std::string const& { return prefix_; }
+
+    [[nodiscard]] auto settings() const -> Storage_Key { return under("state/settings.json"); }
+    [[nodiscard]] auto ledger() const -> Storage_Key { return under("state/ledger.json"); }
+    [[nodiscard]] auto raw_prefix() const -> std::string { return prefix_ + "raw/"; }
+    /// Folder of the hour of a half-hour, with a slash at its end.
+    [[nodiscard]] auto raw_folder(Base_Window window) const -> std::string {
+        return raw_prefix() + window.hour_folder() + "/";
+    }
+    [[nodiscard]] auto writers_prefix() const -> std::string { return prefix_ + "writers/"; }
+    [[nodiscard]] auto manifest(std::string_view writer) const -> Storage_Key {
+        return under(std::string("writers/").append(writer).append(".json"));
+    }
+    [[nodiscard]] auto late_prefix() const -> std::string { return prefix_ + "late/"; }
+    [[nodiscard]] auto under(std::string_view rest) const -> Storage_Key {
+        return Storage_Key(std::string(prefix_).append(rest));
+    }
+
+  private:
+    std::string prefix_;
+    std::string name_;
+};
+
+} // namespace memfs_cache

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/error.hpp>
+#include <memfs_cache/events/base_window.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace memfs_cache {
+
+/// Name of a stored piece of one stream (one writer's events of one half-hour):
+///   {first_ms:013}__{writer}-{base:010}.jsonl            grows by appending
+///   {first_ms:013}__{writer}-{base:010}-{count}.jsonl    never changes
+/// `base` is the position of its first event in the stream.
+struct Segment_Name {
+    Utc_Time first_time;
+    std::string writer;                 ///< 16 lower-case hex digits
+    std::uint64_t base = 0;
+    std::optional<std::uint64_t> count; ///< absent while the piece may grow
+
+    [[nodiscard]] auto text() const -> std::string;
+    [[nodiscard]] static auto parse(std::string_view file_name) -> std::optional<Segment_Name>;
+};
+
+/// Name of the compatibility layout, one file an event: {event_ms}__{event_id}.json
+struct Event_File_Name {
+    Utc_Time time;
+    std::string event_id;
+    [[nodiscard]] static auto parse(std::string_view file_name) -> std::optional<Event_File_Name>;
+};
+
+/// First line of a piece, without the line end. `at` is when the piece was begun; windows built from it say so.
+[[nodiscard]] auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -> std::string;
+/// The `at` of a header line, if the line is the header of this piece.
+[[nodiscard]] auto header_time(std::string_view line, Segment_Name const& name, Base_Window window)
+    -> std::optional<Utc_Time>;
+
+/// What distinguishes equal bytes at different places: every event line carries a CRC-32C of its text, combined with
+/// the checksum of (writer, half-hour, position). A line that was torn, misdirected or recycled fails its check.
+class Line_Seal {
+  public:
+    /// ,"crc32c":"01234567"}
+    static constexpr std::size_t tail_bytes = 21;
+
+    Line_Seal(std::string_view writer, Base_Window window) noexcept;
+
+    /// Checksum of event text without its closing brace; independent of the place.
+    [[nodiscard]] static auto text_checksum(std::string_view open_text) noexcept -> std::uint32_t;
+    /// Appends the tail with a blank checksum to text whose closing brace was left off.
+    static void append_tail(std::string& open_text);
+    /// Fills the checksum into a line that ends at `line_end` (one past its closing brace).
+    void fill(char* line_end, std::uint32_t text_checksum, std::uint64_t position) const noexcept;
+    /// Is this line (without line end) what was written at this position?
+    [[nodiscard]] auto holds(std::string_view line, std::uint64_t position) const noexcept -> bool;
+
+  private:
+    [[nodiscard]] auto salt(std::uint64_t position) const noexcept -> std::uint32_t;
+    std::uint32_t stream_;
+};
+
+} // namespace memfs_cache

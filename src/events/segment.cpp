@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/crc32c.hpp>
+#include <memfs_cache/events/segment.hpp>
+
+namespace memfs_cache {
+namespace {
+
+constexpr std::string_view tail_begin = ",\"crc32c\":\"";
+constexpr std::string_view tail_end = "\"}";
+static_assert(tail_begin.size() + 8 + tail_end.size() == Line_Seal::tail_bytes);
+
+auto is_writer(std::string_view text) -> bool { return text.size() == 16 && parse_hex(text).has_value(); }
+
+/// Cuts the text before `mark` off the front; nothing if there is no mark.
+auto cut(std::string_view& text, std::string_view mark) -> std::optional<std::string_view> {
+    auto const at = text.find(mark);
+    if (at == std::string_view::npos) return std::nullopt;
+    auto const head = text.substr(0, at);
+    text.remove_prefix(at + mark.size());
+    return head;
+}
+
+auto parse_time(std::string_view digits) -> std::optional<Utc_Time> {
+    if (digits.size() != 13) return std::nullopt;
+    auto const millis = parse_decimal(digits);
+    if (!millis) return std::nullopt;
+    return from_millis(static_cast<std::int64_t>(*millis));
+}
+
+} // namespace
+
+auto Segment_Name::text() const -> std::string {
+    std::string out;
+    append_padded(out, static_cast<std::uint64_t>(to_millis(first_time)), 13);
+    out.append("__").append(writer).append("-");
+    append_padded(out, base, 10);
+    if (count) out.append("-").append(std::to_string(*count));
+    out.append(".jsonl");
+    return out;
+}
+
+auto Segment_Name::parse(std::string_view file_name) -> std::optional<Segment_Name> {
+    auto const suffix = file_name.find(".jsonl");
+    if (suffix == std::string_view::npos || suffix + 6 != file_name.size()) return std::nullopt;
+    auto rest = file_name.substr(0, suffix);
+    auto const time_text = cut(rest, "__");
+    if (!time_text) return std::nullopt;
+    auto const writer = cut(rest, "-");
+    if (!writer || !is_writer(*writer)) return std::nullopt;
+    auto const dash = rest.find('-');
+    auto const time = parse_time(*time_text);
+    auto const base = parse_decimal(rest.substr(0, dash));
+    if (!time || !base || rest.substr(0, dash).size() < 10) return std::nullopt;
+    Segment_Name name{*time, std::string(*writer), *base, std::nullopt};
+    if (dash != std::string_view::npos) {
+        name.count = parse_decimal(rest.substr(dash + 1));
+        if (!name.count || *name.count == 0) return std::nullopt;
+    }
+    return name;
+}
+
+auto Event_File_Name::parse(std::string_view file_name) -> std::optional<Event_File_Name> {
+    if (file_name.size() < 6 || file_name.substr(file_name.size() - 5) != ".json") return std::nullopt;
+    auto rest = file_name.substr(0, file_name.size() - 5);
+    auto const digits = cut(rest, "__");
+    auto const millis = digits ? parse_decimal(*digits) : std::nullopt;
+    if (!millis || rest.empty() || *millis > static_cast<std::uint64_t>(to_millis(latest_time))) return std::nullopt;
+    return Event_File_Name{from_millis(static_cast<std::int64_t>(*millis)), std::string(rest)};
+}
+
+auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -> std::string {
+    std::string out = R"({"memfs_cache":{"v":1,"kind":"segment","writer":")";
+    out.append(name.writer).append(R"(","window":")").append(window.key()).append(R"(","base":)");
+    out.append(std::to_string(name.base)).append(R"(,"at":)").append(std::to_string(to_millis(at))).append("}}");
+    return out;
+}
+
+auto header_time(std::string_view line, Segment_Name const& name, Base_Window window) -> std::optional<Utc_Time> {
+    // The header is our own text with one free number in it, so comparing the rest is the strictest check there is.
+    auto const mark = line.rfind(R"("at":)");
+    if (mark == std::string_view::npos || line.size() < mark + 8) return std::nullopt;
+    auto const millis = parse_decimal(line.substr(mark + 5, line.size() - mark - 7));
+    if (!millis || *millis > static_cast<std::uint64_t>(to_millis(latest_time))) return std::nullopt;
+    auto const at = from_millis(static_cast<std::int64_t>(*millis));
+    if (line != segment_header(name, window, at)) return std::nullopt;
+    return at;
+}
+
+Line_Seal::Line_Seal(std::string_view writer, Base_Window window) noexcept
+    : stream_(crc32c(crc32c(0, writer), static_cast<std::uint64_t>(to_millis(window.start())))) {}
+
+auto Line_Seal::salt(std::uint64_t position) const noexcept -> std::uint32_t { return crc32c(stream_, position); }
+
+auto Line_Seal::text_checksum(std::string_view open_text) noexcept -> std::uint32_t { return crc32c(0, open_text); }
+
+void Line_Seal::append_tail(std::string& open_text) { open_text.append(",\"crc32c\":\"00000000\"}"); }
+
+void Line_Seal::fill(char* line_end, std::uint32_t text_checksum, std::uint64_t position) const noexcept {
+    write_hex(line_end - tail_end.size() - 8, text_checksum ^ salt(position), 8);
+}
+
+auto Line_Seal::holds(std::string_view line, std::uint64_t position) const noexcept -> bool {
+    if (line.size() <= tail_bytes || line.front() != '{') return false;
+    auto const open_text = line.substr(0, line.size() - tail_bytes);
+    auto const tail = line.substr(open_text.size());
+    if (tail.substr(0, tail_begin.size()) != tail_begin || tail.substr(tail.size() - tail_end.size()) != tail_end)
+        return false;
+    auto const stored = parse_hex(tail.substr(tail_begin.size(), 8));
+    return stored && static_cast<std::uint32_t>(*stored) == (text_checksum(open_text) ^ salt(position));
+}
+
+} // namespace memfs_cache

@@ -27,8 +27,9 @@ def blocks(page: str) -> list[Block]:
 
 
 def environment(prefix: Path) -> dict[str, str]:
-    """The installed command before any other, and the package where CMake looks."""
-    return {**os.environ, "PATH": f"{prefix / 'bin'}:{os.environ['PATH']}", "CMAKE_PREFIX_PATH": str(prefix)}
+    """The installed command before any other, the package where CMake looks, and nothing of a make that runs us."""
+    outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return {**outer, "PATH": f"{prefix / 'bin'}:{os.environ['PATH']}", "CMAKE_PREFIX_PATH": str(prefix)}
 
 
 def follow(page: str, folder: Path, env: dict[str, str]) -> None:

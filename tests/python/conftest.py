@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from generate_log import Line, generate
-from harness import Command, Server, Store
-from oracle import Event, Recount, parse
+from harness import Command, Server, Store, write_lines
+from oracle import Recount, parse
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = PROJECT / "tests" / "data"
@@ -67,8 +67,7 @@ def make_log(tmp_path_factory):
     """Writes a generated log and its recount: make_log(seed, lines, first, days)."""
     def make(seed: int, lines: int, first: str, days: int) -> Log:
         made = list(generate(seed, lines, first, days))
-        path = tmp_path_factory.mktemp("log") / f"generated-{seed}.log"
-        path.write_text("".join(line.text + "\n" for line in made), encoding="utf-8")
+        path = write_lines(tmp_path_factory.mktemp("log") / f"generated-{seed}.log", made)
         return Log(path, made, Recount(line.event for line in made if line.event))
     return make
 

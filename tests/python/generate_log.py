@@ -44,7 +44,7 @@ class Line(NamedTuple):
     text: str                 # without the end of line
     event: Event | None       # None: damaged
     secrets: tuple[str, ...]  # query values, fragments, passwords: must never be stored or shown
-    address: str              # as spelt in this line
+    address: str              # as spelt in this line; a host name in a few
     agent: str                # as sent
 
 
@@ -84,7 +84,9 @@ class Addresses:
                       for number in range(count)]
 
     def pick(self) -> tuple[str, str]:
-        """(spelling, canonical form); few visitors come often, many come rarely."""
+        """(spelling, canonical form); few visitors come often, many come rarely. Some logs name hosts: no visitor."""
+        if self.random_.random() < 0.01:
+            return f"host-{self.random_.randrange(9)}.example", ""
         address = self.pool_[int(len(self.pool_) * self.random_.random() ** 3)]
         return self.random_.choice(spellings(address)), address
 

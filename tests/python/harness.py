@@ -10,7 +10,14 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Iterable, NamedTuple, Sequence
+
+from generate_log import Line
+
+# Folders of the namespace "analytics" in a store.
+RAW = "cache/analytics/data/raw"
+SALTS = "cache/analytics/data/salts"
+WINDOWS = "cache/analytics/data/aggregations"
 
 DEADLINE_SECONDS = 60  # only to end a hang; no test measures time
 
@@ -84,6 +91,12 @@ class Store:
         """Every stored file below a folder of the store: path -> bytes. Scratch files of a running write are left out."""
         root = self.folder / below
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def write_lines(path: Path, lines: Iterable[Line], end: str = "\n") -> Path:
+    """Makes an access log of generated lines."""
+    path.write_bytes("".join(line.text + end for line in lines).encode())
+    return path
 
 
 class Answer(NamedTuple):

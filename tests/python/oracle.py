@@ -30,7 +30,7 @@ ABSOLUTE = re.compile(r"\Ahttps?://[^/?#]*", re.IGNORECASE)
 
 class Event(NamedTuple):
     time: int        # seconds since 1970, UTC
-    visitor: str     # canonical address
+    visitor: str     # canonical address; "" if the log names a host instead
     method: str
     path: str
     status: int
@@ -39,8 +39,11 @@ class Event(NamedTuple):
 
 @lru_cache(maxsize=None)
 def canonical_address(text: str) -> str:
-    """One spelling for one address; an IPv4 address mapped into IPv6 is the IPv4 address."""
-    address = ipaddress.ip_address(text)
+    """One spelling for one address; an IPv4 address mapped into IPv6 is the IPv4 address. "" for a host name."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
@@ -58,13 +61,12 @@ def parse(line: str) -> Event | None:
     asked = REQUEST.fullmatch(request)
     try:
         local = datetime(int(year), MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
-        visitor = canonical_address(address)
     except (KeyError, ValueError):
         return None
     if not asked:
         return None
     offset = timedelta(hours=int(off_hour), minutes=int(off_minute)) * (1 if sign == "+" else -1)
-    return Event(int((local - offset).timestamp()), visitor, asked[1], path_of(asked[2]), int(status),
+    return Event(int((local - offset).timestamp()), canonical_address(address), asked[1], path_of(asked[2]), int(status),
                  0 if size == "-" else int(size))
 
 
@@ -119,7 +121,7 @@ class Recount:
         events = self.windows_[level].get(key, [])
         start, end = window_bounds(level, key)
         # The salt of visitors changes at midnight UTC: the same address on two days is two visitors.
-        visitor_days = {(event.visitor, event.time // 86400) for event in events}
+        visitor_days = {(event.visitor, event.time // 86400) for event in events if event.visitor}
         return {
             "window_type": level, "window_key": key, "window_start": start, "window_end": end,
             "recorded": bool(events), "total_requests": len(events), "unique_visitors": len(visitor_days),

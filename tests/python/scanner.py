@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Iterable
 
 from generate_log import spellings
+from harness import SALTS
 
 SHORTEST = 4
 HEX_DIGITS = b"0123456789abcdef"
@@ -66,3 +67,15 @@ class Scanner:
     def inside_hex_(text: bytes, at: int, size: int) -> bool:
         before, after = text[at - 1:at] if at else b"", text[at + size:at + size + 1]
         return (before != b"" and before in HEX_DIGITS) or (after != b"" and after in HEX_DIGITS)
+
+
+def assert_nothing_found(scanner: Scanner, places: dict[str, bytes]) -> None:
+    """No forbidden string, and no day's salt outside of the salt files, in any place or name of a place."""
+    salts = {word.encode() for name, text in places.items() if SALTS in name
+             for word in re.findall(r"[0-9A-Za-z+/_=-]{16,}", text.decode())}
+    assert salts or not any("cache/" in name for name in places), "where are the salts?"
+    for name, text in places.items():
+        hits = scanner.found(name.encode()) + scanner.found(text)
+        if SALTS not in name:
+            hits += [b"a salt" for salt in salts if salt in text]
+        assert not hits, f"{name} holds {hits[:5]}"

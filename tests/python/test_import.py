@@ -13,17 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from conftest import APACHE_DAMAGED_LINE, APACHE_LOG, APACHE_SUMS, Log
+from conftest import APACHE_DAMAGED_LINE, APACHE_LOG, APACHE_SUMS
 from generate_log import generate
-from harness import DEADLINE_SECONDS, Store
+from harness import DEADLINE_SECONDS, RAW, SALTS, WINDOWS, Store, write_lines
 from oracle import LEVELS, Recount, differences
 
 # Windows of 2023-11-05 and of the last days of 2023: no log here has a line in them.
 EMPTY = {"30min": ["2023-11-05T23:30", "2023-12-31T23:30"], "hourly": ["2023-11-05T23"], "daily": ["2023-12-31"],
          "weekly": ["2023-W44", "2023-W52"], "monthly": ["2023-11"], "yearly": ["2023"]}
-SALTS = "cache/analytics/data/salts"
-WINDOWS = "cache/analytics/data/aggregations"
-RAW = "cache/analytics/data/raw"
 
 
 def disagreements(store: Store, recount: Recount, levels=LEVELS, namespace: str = "analytics") -> list[str]:
@@ -47,11 +44,6 @@ def assert_agrees(store: Store, recount: Recount, **options) -> None:
 
 def good_lines(lines) -> int:
     return sum(line.event is not None for line in lines)
-
-
-def write_lines(path: Path, lines, end: str = "\n") -> Path:
-    path.write_bytes("".join(line.text + end for line in lines).encode())
-    return path
 
 
 # ---- every window of every level
@@ -256,10 +248,8 @@ def test_a_common_log_is_read(store, small_log, tmp_path):
 # ---- at the same time, and killed
 
 def test_two_imports_at_the_same_time_count_every_line_once(store, small_log, tmp_path):
-    half = len(small_log.lines) // 2
-    other = write_lines(tmp_path / "other.log", generated := [line._replace(text=line.text) for line in
-                        generate(seed=5, lines=3_000, first="2024-12-27", days=4)])
-    assert half and good_lines(generated)
+    generated = list(generate(seed=5, lines=3_000, first="2024-12-27", days=4))
+    other = write_lines(tmp_path / "other.log", generated)
     running = [store.command.start(*store.import_arguments(path)) for path in (small_log.path, small_log.path, other)]
     for process in running:
         out, err = process.communicate(timeout=DEADLINE_SECONDS)

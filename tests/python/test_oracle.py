@@ -53,7 +53,7 @@ def test_a_path_can_be_in_the_top_of_a_day_and_of_none_of_its_half_hours():
 @pytest.mark.parametrize("line", [
     '1.2.3.4 - - [30/Feb/2024:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "-"',
     '1.2.3.4 - - [10/Feb/2024:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "-',
-    'nobody - - [10/Feb/2024:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "-"',
+    'nobody [10/Feb/2024:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "-"',
     '1.2.3.4 - - [10/Feb/2024:10:00:00] "GET / HTTP/1.1" 200 1 "-" "-"',
     '1.2.3.4 - - [10/Feb/2024:10:00:00 +0000] "GET / HTTP/1.1" - 1 "-" "-"',
     "",
@@ -71,6 +71,12 @@ def test_every_spelling_is_one_address():
     for address in ("198.18.0.1", "2001:db8::1", "2001:db8:0:ab::"):
         assert {canonical_address(spelt) for spelt in spellings(address)} == {address}
         assert len(set(spellings(address))) >= 4
+
+
+def test_a_host_name_is_nobody():
+    assert canonical_address("crawler.example") == ""
+    recount = Recount([Event(1709200000, visitor, "GET", "/", 200, 1) for visitor in ("", "198.18.0.1", "")])
+    assert recount.window("daily", "2024-02-29")["unique_visitors"] == 1
 
 
 def test_paths_end_where_secrets_begin():

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+namespace memfs_cache {
+
+/// What may be stored of a User-Agent header.
+struct User_Agent {
+    std::string_view normalised; ///< one of a closed set of static texts; nothing of the header passes through
+    bool bot = false;
+};
+
+/// Family and system of a browser, or the name of a bot.
+///
+/// "Chrome on Windows", "Mobile Safari on iOS", ...  family and system; where the header names only one of them
+///                                                   "Firefox" or "Other on Linux", where it names neither "Other"
+/// "Googlebot", "GPTBot", "curl", ...                crawlers, AI crawlers, previews, feed readers, monitors, HTTP
+///                                                   libraries and tools that are known by name
+/// "Other bot"                                       says bot, spider, crawler ..., gives a URL or mail address as only
+///                                                   robots do, or is one bare product (Thing/1.0) that is no browser
+/// ""                                                the header is empty or "-"
+///
+/// Where several families are named the most special wins: Opera, Edge and Samsung Internet also say Chrome, Chrome
+/// says Safari. iPads that ask for desktop sites say Macintosh and are macOS. Only the first 1024 bytes are read.
+/// Threads any.  Cost one pass, no allocation; about 0.2 microseconds for a usual header.
+[[nodiscard]] auto classify_user_agent(std::string_view header) noexcept -> User_Agent;
+
+/// Is this one of the texts that classify_user_agent gives? The guard of fields that claim to be normalised already.
+/// Threads any.  Cost a scan of some hundred names, no allocation.
+[[nodiscard]] auto is_normalised_user_agent(std::string_view text) noexcept -> bool;
+
+} // namespace memfs_cache

@@ -62,6 +62,10 @@ TEST_SUITE("core/json_text") {
         CHECK(json_string("\xe6\x97\xa5\xe6\x97") == "\"\xe6\x97\xa5\xef\xbf\xbd\xef\xbf\xbd\""); // good, then cut off
     }
 
+    TEST_CASE("bytes behind the end of the text are not looked at") {
+        CHECK(json_string(std::string_view("\xe6\x97\xa5").substr(0, 2)) == "\"\xef\xbf\xbd\xef\xbf\xbd\"");
+    }
+
     TEST_CASE("whatever the bytes, the result is JSON; UTF-8 is read back unchanged") {
         auto const seed = std::random_device{}();
         CAPTURE(seed);

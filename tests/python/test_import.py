@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import APACHE_DAMAGED_LINE, APACHE_LOG, APACHE_SUMS
-from generate_log import generate
+from generate_log import clf_time, generate
 from harness import DEADLINE_SECONDS, RAW, SALTS, WINDOWS, Store, write_lines
 from oracle import LEVELS, Recount, differences
 
@@ -101,11 +101,13 @@ def test_the_zone_of_the_host_changes_nothing(new_store, small_log):
         assert at_home == [{**summary, "computed_at": 0} for summary in kolkata.query(level, keys, env=zone)]
 
 
-def test_a_second_query_gives_the_same_bytes_and_writes_nothing(store, small_log):
+def test_a_second_query_needs_no_raw_and_writes_nothing(store, small_log):
     store.import_(small_log.path)
     days = small_log.recount.keys("daily")
     first, files = store.query("daily", days), store.files()
+    (store.folder / RAW).rename(store.folder / "away")
     assert store.query("daily", days) == first
+    (store.folder / "away").rename(store.folder / RAW)
     assert store.files() == files
 
 
@@ -119,6 +121,67 @@ def test_deleted_windows_come_back_with_the_same_bytes(store, small_log):
     for level in LEVELS:
         store.query(level, small_log.recount.keys(level))
     assert store.files(WINDOWS) == files
+
+
+def log_line(time: int, path: str = "/", agent: str = "-", address: str = "198.18.0.1") -> str:
+    return f'{address} - - [{clf_time(time, "+0000")}] "GET {path} HTTP/1.1" 200 10 "-" "{agent}"\n'
+
+
+def test_one_event_is_one_file_of_its_own_hour(store):
+    store.import_("-", input=log_line(1_709_251_199).encode())  # the last second of the leap day
+    [name] = store.files(RAW)
+    assert name.startswith(f"{RAW}/2024/02/29/23/")
+
+
+def test_many_events_share_a_file(store, small_log):
+    store.import_(small_log.path)
+    assert len(store.files(RAW)) <= len(small_log.recount.keys("30min"))
+
+
+def test_a_year_with_three_active_days_makes_windows_for_these_alone(store):
+    days = [1_704_067_200, 1_709_164_800, 1_735_603_200]  # 2024-01-01, 2024-02-29, 2024-12-31
+    store.import_("-", input="".join(log_line(day + 3_600 * hour) for day in days for hour in (0, 12)).encode())
+    [year] = store.query("yearly", ["2024"])
+    assert (year["total_requests"], year["unique_visitors"]) == (6, 3)
+    # A year, three months, three days, six hours and six half-hours; weeks are nobody's children.
+    assert len(store.files(WINDOWS)) <= 1 + 3 + 3 + 6 + 6
+
+
+@pytest.mark.parametrize("family, agent", [
+    ("Chrome", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"),
+    ("Firefox", "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"),
+    ("Safari", "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_2) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2 Safari/605.1.15"),
+    ("Edge", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36 Edg/120.0"),
+    ("Opera", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36 OPR/106.0"),
+    ("Chrome", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 CriOS/120.0 Mobile/15E148 Safari/604.1"),
+    ("Firefox", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 FxiOS/121.0 Mobile/15E148 Safari/605.1"),
+    ("bot", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+])
+def test_a_browser_is_known_by_its_family(store, family, agent):
+    store.import_("-", input=log_line(1_709_200_000, agent=agent).encode())
+    [day] = store.query("daily", ["2024-02-29"])
+    [(name, count)] = day["top_user_agents"].items()
+    assert count == 1 and family.lower() in name.lower() and agent not in name
+    assert day["bot_requests"] == (family == "bot")
+
+
+# ---- the pulse
+
+def test_the_pulse_covers_exactly_its_minutes(store):
+    """10,000 events of all ages; none is within a minute of an edge that is asked for, so the run may take its time."""
+    now = int(time.time())
+    ages = [0.2, 3.5, 7.5, 12.5, 28.5, 45.5, 58.5, 90.5, 300.5, 1_000.5, 1_438.5, 1_500.5]  # minutes
+    moments = [(ages[number % len(ages)], number) for number in range(10_000)]
+    lines = [log_line(now - int(age * 60), address=f"198.18.{number % len(ages)}.{number // len(ages) % 5}") for age, number in moments]
+    lines += [log_line(now + 3_600)] * 7  # a clock that is ahead is not "now"
+    store.import_("-", input="".join(lines).encode())
+    for minutes in (2, 5, 10, 15, 30, 60, 120, 1_440):
+        inside = [number for age, number in moments if age < minutes]
+        pulse = store.pulse("--window-minutes", str(minutes))
+        assert pulse["active_requests"] == len(inside), minutes
+        assert pulse["active_visitors"] == 5 * len({number % len(ages) for number in inside})
+        assert len(pulse["recent_events"]) == 10
+    assert store.pulse()["window_minutes"] == 5
 
 
 # ---- nothing counts twice, nothing is left out

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from harness import DEADLINE_SECONDS, Server, wait_until
+from conftest import PROJECT
+from harness import DEADLINE_SECONDS, RAW, Server, wait_until
 from oracle import keys_of_half_hour
 from test_import import MALFORMED_KEYS
 
@@ -168,7 +169,7 @@ def test_nothing_that_was_flushed_is_lost_by_kill_9(store, start_server):
     sent = Sent(server)
     send_ordinary(sent, 300)
     # On disk at the latest after one flush interval; seen from outside as lines in the raw files.
-    wait_until(lambda: sum(text.count(b'"crc32c"') for text in store.files("cache/analytics/data/raw").values()) >= sent.total,
+    wait_until(lambda: sum(text.count(b'"crc32c"') for text in store.files(RAW).values()) >= sent.total,
                "everything is flushed")
     server.kill()
     restarted = start_server(store)
@@ -183,6 +184,14 @@ def test_sigterm_at_once_after_the_last_request_loses_nothing(store, start_serve
     assert server.stop(signal.SIGTERM) == 0
     sent.assert_agrees(start_server(store))
     assert store.pulse("--window-minutes", "60")["active_requests"] == sent.total
+
+
+def test_many_requests_share_a_file(store, start_server):
+    server = start_server(store)
+    sent = Sent(server)
+    send_ordinary(sent, 300)
+    assert server.stop() == 0
+    assert len(store.files(RAW)) <= 2, "one for a half-hour, and one more if it ended meanwhile"
 
 
 def test_sigint_ends_it_as_well(store, start_server):
@@ -267,7 +276,7 @@ def assert_error(answer, *statuses: int) -> None:
     assert answer.status in statuses, answer.body
     error = answer.json()["error"]
     assert re.fullmatch(r"[a-z_]+", error["code"]) and len(error["message"]) > 10
-    assert "/work" not in error["message"] and ".cpp" not in error["message"]
+    assert str(PROJECT) not in error["message"] and ".cpp" not in error["message"]
 
 
 @pytest.fixture

@@ -111,9 +111,9 @@ class Event_Log {
         waiting_bytes_ += stream.pending.size() - size_before;
         ++counts_.recorded;
         ++stream.unchecked;
-        if (straight_through_) return land(lock);
+        wake_background();
+        if (straight_through_) return land_straight(lock, stream);
         if (options_.mode == Recording_Mode::durable) return wait_until_landed(lock);
-        wake_background(lock);
         return {};
     }
 
@@ -283,6 +283,7 @@ class Event_Log {
         [[nodiscard]] auto next_position() const noexcept -> std::uint64_t { return landed + waiting(); }
     };
     using Lock = std::unique_lock<std::mutex>;
+    using Batch = std::vector<std::pair<Base_Window, Stream*>>;
 
     Event_Log(Storage& storage, Log_Paths paths, Clock_Ptr clock, Event_Log_Options options)
         : storage_(storage), paths_(std::move(paths)), clock_(std::move(clock)), options_(std::move(options)),
@@ -304,24 +305,8 @@ class Event_Log {
         while (landing_) landed_.wait(lock);
         if (settled_ >= wanted && waiting_bytes_ == 0) return {};
         landing_ = true;
-        auto const recorded = counts_.recorded;
-        std::vector<std::pair<Base_Window, Stream*>> batch;
-        for (auto& [window, stream] : streams_) {
-            if (stream.waiting() == 0) continue;
-            if (stream.in_flight_count == 0) take_pending(stream);
-            batch.emplace_back(window, &stream); // nodes of a map stay where they are
-        }
-        lock.unlock();
-        auto result = register_windows(batch);
-        if (result)
-            for (auto& [window, stream] : batch) {
-                result = land_stream(window, *stream);
-                if (!result) break;
-            }
-        lock.lock();
-        // A stream that had a failed batch has landed that now; what was pending behind it goes with the next round.
+        auto const result = land_rounds(lock);
         if (result) {
-            settled_ = recorded;
             counts_.last_problem.clear();
         } else {
             ++counts_.failed_flushes;
@@ -330,6 +315,54 @@ class Event_Log {
         landing_ = false;
         landed_.notify_all();
         return result;
+    }
+
+    auto land_rounds(Lock& lock) -> Result<void> {
+        for (;;) {
+            auto const recorded = counts_.recorded;
+            bool complete = true; // false: pending events stand behind a batch that failed before
+            Batch batch;
+            for (auto& [window, stream] : streams_) {
+                if (stream.waiting() == 0) continue;
+                if (stream.in_flight_count == 0) take_pending(stream);
+                else if (stream.pending_count > 0) complete = false;
+                batch.emplace_back(window, &stream); // nodes of a map stay where they are
+            }
+            lock.unlock();
+            auto result = land_batch(batch);
+            lock.lock();
+            if (!result) return result.error();
+            if (*result && complete) {
+                settled_ = recorded;
+                return {};
+            }
+        }
+    }
+
+    /// @return false if the log goes on under a new writer id and everything has to be gathered again
+    auto land_batch(Batch const& batch) -> Result<bool> {
+        if (auto const registered = register_windows(batch); !registered) return registered.error();
+        for (auto const& [window, stream] : batch) {
+            auto const landed = land_stream(window, *stream);
+            if (!landed || !*landed) return landed;
+        }
+        return true;
+    }
+
+    /// Memory keeps nothing beyond the process, so nothing is gained by waiting: the event goes straight through, and
+    /// the lock is held because there is no I/O to wait for.
+    auto land_straight(Lock& lock, Stream& stream) -> Result<void> {
+        if (landing_ || !stream.object || stream.in_flight_count > 0) return land(lock);
+        auto const written = storage_.append(*stream.object, stream.object_bytes, stream.pending, Durability::buffered);
+        if (!written || written->state != Put_State::applied) return land(lock);
+        stream.object_bytes += stream.pending.size();
+        stream.landed += stream.pending_count;
+        counts_.landed += stream.pending_count;
+        waiting_bytes_ -= stream.pending.size();
+        stream.pending_count = 0;
+        stream.pending.clear();
+        settled_ = counts_.recorded;
+        return {};
     }
 
     static void take_pending(Stream& stream) {
@@ -391,7 +424,7 @@ class Event_Log {
         }
     }
 
-    auto register_windows(std::vector<std::pair<Base_Window, Stream*>> const& batch) -> Result<void> {
+    auto register_windows(Batch const& batch) -> Result<void> {
         auto const now = clock_->now();
         std::set<Base_Window> fresh;
         for (auto const& [window, stream] : batch)
@@ -402,11 +435,41 @@ class Event_Log {
         auto const changed =
             change_manifest(writer_, [&](Writer_Manifest& manifest) { manifest.open.insert(fresh.begin(), fresh.end()); });
         if (!changed) return changed.error();
+        Lock const lock(mutex_);
         for (auto const& [window, stream] : batch) stream->registered = true;
         return {};
     }
 
-    auto land_stream(Base_Window window, Stream& stream) -> Result<void> {
+    /// Takes half-hours that are over and checked out of the manifest, and gives their buffers back.
+    auto retire_windows(Lock& lock) -> Result<void> {
+        while (landing_) landed_.wait(lock);
+        auto const now = clock_->now();
+        std::set<Base_Window> over;
+        for (auto const& [window, stream] : streams_)
+            if (stream.registered && stream.waiting() == 0 && stream.unchecked == 0 &&
+                now > window.end() + settings_.grace)
+                over.insert(window);
+        if (over.empty()) return {};
+        landing_ = true;
+        auto const writer = writer_;
+        lock.unlock();
+        auto const changed = change_manifest(
+            writer, [&](Writer_Manifest& manifest) { std::erase_if(manifest.open, [&](auto w) { return over.contains(w); }); });
+        lock.lock();
+        landing_ = false;
+        landed_.notify_all();
+        if (!changed) return changed.error();
+        for (auto const window : over) {
+            auto& stream = streams_.at(window);
+            stream.registered = false;
+            Bytes().swap(stream.in_flight);
+            if (stream.pending_count == 0) Bytes().swap(stream.pending);
+        }
+        return {};
+    }
+
+    /// @return false if another process was found to use the same writer id
+    auto land_stream(Base_Window window, Stream& stream) -> Result<bool> {
         auto const durability = options_.mode == Recording_Mode::durable ? Durability::durable : Durability::buffered;
         if (!stream.as_part) {
             Bytes first;
@@ -421,7 +484,7 @@ class Event_Log {
             if (written && written->state == Put_State::applied) {
                 stream.object_bytes += bytes.size();
                 settle(stream);
-                return {};
+                return true;
             }
             // How much of it lies there nobody can say. The same events go, at the same positions, into a piece of
             // their own; where both hold an event, readers take it once. Nothing is ever appended behind the damage.
@@ -439,14 +502,14 @@ class Event_Log {
             if (!*present || (*present)->bytes != bytes) {
                 Lock lock(mutex_);
                 begin_new_identity(std::exchange(streams_, {}));
-                return fail(Errc::conflict, "another process uses the writer id of this one; going on with a new id");
+                return false;
             }
         } else if (written->state == Put_State::unknown) {
             return fail(Errc::indeterminate, key.str() + " may not be stored yet; it is put again");
         }
         stream.as_part = false;
         settle(stream);
-        return {};
+        return true;
     }
 
     void settle(Stream& stream) {
@@ -460,7 +523,7 @@ class Event_Log {
     }
 
     /// Marks what landed in closed windows, then forgets that it was unchecked. The ledger is read after the landing.
-    /// @param  now  false: from the timer, which leaves marks of one day 60 s apart
+    /// @param  at_once  false: from the timer, which leaves marks 60 s apart
     auto check(bool at_once) -> Result<void> {
         std::unique_lock const checking(check_mutex_);
         std::map<Base_Window, std::uint64_t> unchecked;
@@ -614,7 +677,7 @@ class Event_Log {
         return {};
     }
 
-    void wake_background(Lock&) {
+    void wake_background() {
         if (!background_.joinable()) background_ = std::thread([this] { run_background(); });
         if (!background_busy_) {
             background_busy_ = true;
@@ -641,6 +704,7 @@ class Event_Log {
                 if (sync_now) (void)storage_.sync();
                 (void)check(false);
                 lock.lock();
+                (void)retire_windows(lock);
                 next_sync = Steady::now() + std::chrono::seconds(1);
             }
             for (auto const& [window, stream] : streams_) idle = idle && stream.unchecked == 0;

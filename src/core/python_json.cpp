@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 namespace memfs_cache {
 namespace {
@@ -20,22 +21,21 @@ constexpr auto is_digit(char c) noexcept -> bool { return c >= '0' && c <= '9'; 
 void keep_last_of_each_name(Python_Json::Object& members) {
     std::vector<std::size_t> by_name(members.size());
     std::iota(by_name.begin(), by_name.end(), std::size_t{0});
-    std::stable_sort(by_name.begin(), by_name.end(),
-                     [&](std::size_t a, std::size_t b) { return members[a].first < members[b].first; });
-    std::vector<bool> repeated(members.size());
-    bool any = false;
-    for (std::size_t i = 0; i < by_name.size();) {
-        auto const first = by_name[i];
-        auto last = first;
-        for (++i; i < by_name.size() && members[by_name[i]].first == members[first].first; ++i) {
-            last = by_name[i];
-            repeated[last] = any = true;
-        }
-        if (last != first)
-            members[first].second = std::move(members[last].second);
-    }
-    if (!any)
+    std::sort(by_name.begin(), by_name.end(), [&](std::size_t a, std::size_t b) {
+        return std::tie(members[a].first, a) < std::tie(members[b].first, b);
+    });
+    auto const same_name = [&](std::size_t a, std::size_t b) { return members[a].first == members[b].first; };
+    if (std::adjacent_find(by_name.begin(), by_name.end(), same_name) == by_name.end())
         return;
+
+    std::vector<bool> repeated(members.size());
+    for (std::size_t i = 0; i < by_name.size();) {
+        auto const first = by_name[i++];
+        for (; i < by_name.size() && same_name(first, by_name[i]); ++i) {
+            members[first].second = std::move(members[by_name[i]].second);
+            repeated[by_name[i]] = true;
+        }
+    }
     std::size_t kept = 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
         if (repeated[i])
@@ -350,19 +350,23 @@ class Renderer {
 
     void string(std::string_view text) {
         out_.push_back('"');
-        while (!text.empty()) {
+        for (;;) {
+            auto const plain = detail::plain_prefix_bytes(text);
+            out_.append(text.substr(0, plain));
+            text.remove_prefix(plain);
+            if (text.empty())
+                break;
             auto const [point, size] = decode_utf8(text);
             if (size == 0)
                 detail::append_json_unit(out_, 0xfffd);
-            else if (point >= 0x10000) {
+            else if (size == 1)
+                detail::append_json_escape(out_, text.front());
+            else if (point < 0x10000)
+                detail::append_json_unit(out_, point);
+            else {
                 detail::append_json_unit(out_, 0xd800 + ((point - 0x10000) >> 10));
                 detail::append_json_unit(out_, 0xdc00 + ((point - 0x10000) & 0x3ff));
-            } else if (point >= 0x7f)
-                detail::append_json_unit(out_, point);
-            else if (detail::is_plain_in_json(static_cast<unsigned char>(text.front())))
-                out_.push_back(text.front());
-            else
-                detail::append_json_escape(out_, text.front());
+            }
             text.remove_prefix(std::max<std::size_t>(size, 1));
         }
         out_.push_back('"');

@@ -17,9 +17,9 @@ namespace memfs_cache {
 
 namespace detail {
 
-/// Does a byte stand in a JSON string as it is, without being escaped or checked as UTF-8?
+/// Does a byte stand in a JSON string as it is: printable ASCII but for the quote and the backslash?
 [[nodiscard]] constexpr auto is_plain_in_json(unsigned char byte) noexcept -> bool {
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
 /// The same for eight bytes at once, by the usual arithmetic: `word - n` borrows into the top bit of a byte below n.
@@ -29,7 +29,8 @@ namespace detail {
     auto const quotes = has_zero(word ^ ones * '"');
     auto const backslashes = has_zero(word ^ ones * '\\');
     auto const controls = (word - ones * 0x20) & ~word;
-    return ((quotes | backslashes | controls | word) & ones * 0x80) == 0;
+    auto const deletes = has_zero(word ^ ones * 0x7f);
+    return ((quotes | backslashes | controls | deletes | word) & ones * 0x80) == 0;
 }
 
 [[nodiscard]] inline auto plain_prefix_bytes(std::string_view text) noexcept -> std::size_t {

@@ -84,8 +84,7 @@ class Python_Json {
     /// Cost    linear in the members.
     [[nodiscard]] auto find(std::string_view name) const noexcept -> Python_Json const*;
 
-    /// Same kind and same value, members in the same order. NaN equals NaN and 0.0 differs from -0.0: two documents
-    /// are equal exactly if they render to the same text.
+    /// Same kind and same value, members in the same order. As in the text, NaN equals NaN and 0.0 differs from -0.0.
     friend auto operator==(Python_Json const& left, Python_Json const& right) -> bool;
 
   private:

@@ -33,11 +33,11 @@ auto json_number(Integer number) -> std::string {
 } // namespace
 
 TEST_SUITE("core/json_text") {
-    TEST_CASE("only what JSON demands is escaped, in its short form where there is one") {
+    TEST_CASE("quotes, backslashes and control characters are escaped, in the short form where there is one") {
         CHECK(json_string("") == "\"\"");
-        CHECK(json_string("/index.html?é=日本 😀\x7f") == "\"/index.html?é=日本 😀\x7f\"");
+        CHECK(json_string("/index.html?é=日本 😀~") == "\"/index.html?é=日本 😀~\"");
         CHECK(json_string("\"\\\b\f\n\r\t") == R"("\"\\\b\f\n\r\t")");
-        CHECK(json_string(std::string("\0\x01\x1f", 3)) == R"("\u0000\u0001\u001f")");
+        CHECK(json_string(std::string("\0\x01\x1f\x7f", 4)) == R"("\u0000\u0001\u001f\u007f")");
     }
 
     TEST_CASE("every byte at every place of a word is read back as it was") {

@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release test serve bench docs lint format clang asan tsan clean
+.PHONY: help packages release test serve bench docs lint format tidy clang asan tsan clean
 
 WERROR ?= OFF
 JOBS ?= $(shell nproc)
@@ -19,7 +19,7 @@ help:
 	@echo "make test    install what is missing, build, run every test"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
 	@echo "make bench   ours, the limit of this machine, and their ratio"
-	@echo "make lint | format | docs | clang | asan | tsan | clean"
+	@echo "make lint | format | tidy | docs | clang | asan | tsan | clean"
 
 packages:
 	@.ci/install-packages
@@ -52,6 +52,11 @@ lint: packages
 format:
 	@.ci/install-packages clang-format-14
 	$(cpp_files) | xargs -0 clang-format-14 -i
+
+tidy: packages
+	@.ci/install-packages clang-14 clang-tidy-14
+	$(call configure,clang)
+	git ls-files -z 'src/*.cpp' | xargs -0 -n 1 -P $(JOBS) clang-tidy-14 -p build/clang --quiet
 
 clang: packages
 	@.ci/install-packages clang-14

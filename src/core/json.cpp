@@ -15,22 +15,26 @@ auto parse_object(std::string_view text, std::string_view what) -> Result<boost:
 
 auto Member_Reader::find(std::string_view name) -> boost::json::value const* {
     auto const* found = object_.if_contains({name.data(), name.size()});
-    if (found == nullptr) refuse(name);
+    if (found == nullptr)
+        refuse(name);
     return found;
 }
 
 auto Member_Reader::unsigned_number(std::string_view name) -> std::uint64_t {
     auto const number = signed_number(name);
-    if (number < 0) refuse(name);
+    if (number < 0)
+        refuse(name);
     return number < 0 ? 0 : static_cast<std::uint64_t>(number);
 }
 
 auto Member_Reader::signed_number(std::string_view name) -> std::int64_t {
     auto const* value = find(name);
-    if (value == nullptr) return 0;
+    if (value == nullptr)
+        return 0;
     boost::system::error_code error;
     auto const number = value->to_number<std::int64_t>(error);
-    if (error) refuse(name);
+    if (error)
+        refuse(name);
     return error ? 0 : number;
 }
 
@@ -47,7 +51,8 @@ auto Member_Reader::text(std::string_view name) -> std::string_view {
 auto Member_Reader::flag(std::string_view name) -> bool {
     auto const* value = find(name);
     auto const* boolean = value == nullptr ? nullptr : value->if_bool();
-    if (boolean == nullptr) refuse(name);
+    if (boolean == nullptr)
+        refuse(name);
     return boolean != nullptr && *boolean;
 }
 
@@ -55,7 +60,8 @@ auto Member_Reader::object(std::string_view name) -> boost::json::object const& 
     static boost::json::object const none;
     auto const* value = find(name);
     auto const* object = value == nullptr ? nullptr : value->if_object();
-    if (object == nullptr) refuse(name);
+    if (object == nullptr)
+        refuse(name);
     return object == nullptr ? none : *object;
 }
 
@@ -63,7 +69,8 @@ auto Member_Reader::array(std::string_view name) -> boost::json::array const& {
     static boost::json::array const none;
     auto const* value = find(name);
     auto const* array = value == nullptr ? nullptr : value->if_array();
-    if (array == nullptr) refuse(name);
+    if (array == nullptr)
+        refuse(name);
     return array == nullptr ? none : *array;
 }
 

@@ -5,18 +5,22 @@
 namespace memfs_cache {
 
 auto Base_Window::parse(std::string_view key) noexcept -> std::optional<Base_Window> {
-    if (key.size() != 16 || key[4] != '-' || key[7] != '-' || key[10] != 'T' || key[13] != ':') return std::nullopt;
+    if (key.size() != 16 || key[4] != '-' || key[7] != '-' || key[10] != 'T' || key[13] != ':')
+        return std::nullopt;
     auto const year = parse_decimal(key.substr(0, 4));
     auto const month = parse_decimal(key.substr(5, 2));
     auto const day = parse_decimal(key.substr(8, 2));
     auto const hour = parse_decimal(key.substr(11, 2));
     auto const minute = key.substr(14, 2);
-    if (!year || !month || !day || !hour || *hour > 23 || (minute != "00" && minute != "30")) return std::nullopt;
+    if (!year || !month || !day || !hour || *hour > 23 || (minute != "00" && minute != "30"))
+        return std::nullopt;
     auto const midnight =
         day_from_civil(static_cast<int>(*year), static_cast<unsigned>(*month), static_cast<unsigned>(*day));
-    if (!midnight) return std::nullopt;
+    if (!midnight)
+        return std::nullopt;
     auto const start = *midnight + std::chrono::hours(*hour) + std::chrono::minutes(minute == "30" ? 30 : 0);
-    if (!is_storable(start)) return std::nullopt;
+    if (!is_storable(start))
+        return std::nullopt;
     return containing(start);
 }
 

@@ -10,12 +10,11 @@
 
 #include <boost/json.hpp>
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <signal.h>
+#include <unistd.h>
 
 namespace memfs_cache {
 namespace {
@@ -29,10 +28,12 @@ auto clock_text(unsigned index) -> std::string {
 }
 
 auto parse_clock(std::string_view text) -> std::optional<unsigned> {
-    if (text.size() != 5 || text[2] != ':') return std::nullopt;
+    if (text.size() != 5 || text[2] != ':')
+        return std::nullopt;
     auto const hour = parse_decimal(text.substr(0, 2));
     auto const minute = text.substr(3);
-    if (!hour || *hour > 23 || (minute != "00" && minute != "30")) return std::nullopt;
+    if (!hour || *hour > 23 || (minute != "00" && minute != "30"))
+        return std::nullopt;
     return static_cast<unsigned>(*hour * 2 + (minute == "30" ? 1 : 0));
 }
 
@@ -49,11 +50,13 @@ auto process_start(std::int64_t pid) -> std::uint64_t {
     std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     // The second field is the program's name in brackets and may hold anything; the 22nd field is the start time.
     auto const bracket = text.rfind(')');
-    if (bracket == std::string::npos) return 0;
+    if (bracket == std::string::npos)
+        return 0;
     std::string_view rest = std::string_view(text).substr(bracket + 1);
     for (int field = 2; field < 22; ++field) {
         auto const blank = rest.find(' ');
-        if (blank == std::string_view::npos) return 0;
+        if (blank == std::string_view::npos)
+            return 0;
         rest.remove_prefix(blank + 1);
     }
     return parse_decimal(rest.substr(0, rest.find(' '))).value_or(0);
@@ -61,7 +64,8 @@ auto process_start(std::int64_t pid) -> std::uint64_t {
 
 auto host_hash() -> std::string {
     std::array<char, 256> name{};
-    if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+    if (::gethostname(name.data(), name.size() - 1) != 0)
+        return "unknown";
     return to_hex(siphash24(Sip_Key{}, std::string_view(name.data())));
 }
 
@@ -74,21 +78,26 @@ auto Log_Settings::to_json() const -> std::string {
 
 auto Log_Settings::from_json(std::string_view text) -> Result<Log_Settings> {
     auto const object = parse_object(text, "settings of the log");
-    if (!object) return object.error();
+    if (!object)
+        return object.error();
     Member_Reader reader(*object);
     Log_Settings settings;
-    if (!known_version(reader)) reader.refuse("v");
-    if (reader.unsigned_number("base_minutes") != 30) reader.refuse("base_minutes");
+    if (!known_version(reader))
+        reader.refuse("v");
+    if (reader.unsigned_number("base_minutes") != 30)
+        reader.refuse("base_minutes");
     settings.grace = std::chrono::milliseconds(reader.unsigned_number("grace_ms"));
     settings.salt_period = reader.text("salt_period");
-    if (!reader.good()) return damaged("settings of the log", reader);
+    if (!reader.good())
+        return damaged("settings of the log", reader);
     return settings;
 }
 
 auto Log_Settings_Wish::check(Log_Settings const& stored) const -> Result<void> {
     auto const refuse = [](char const* option, std::string const& asked, std::string const& has) {
-        return fail(Errc::invalid_argument, std::string(option) + ": " + asked + " was asked for, but this store was begun with " +
-                                                has + "; leave the option out, or use " + has);
+        return fail(Errc::invalid_argument, std::string(option) + ": " + asked +
+                                                " was asked for, but this store was begun with " + has +
+                                                "; leave the option out, or use " + has);
     };
     if (grace && *grace != stored.grace)
         return refuse("grace_ms", std::to_string(grace->count()), std::to_string(stored.grace.count()));
@@ -98,17 +107,22 @@ auto Log_Settings_Wish::check(Log_Settings const& stored) const -> Result<void> 
 }
 
 auto ledger_text(Utc_Time closed_until) -> std::string {
-    return R"({"v":1,"nonce":")" + random_hex(8) + R"(","closed_until":)" + std::to_string(to_millis(closed_until)) + "}";
+    return R"({"v":1,"nonce":")" + random_hex(8) + R"(","closed_until":)" + std::to_string(to_millis(closed_until)) +
+           "}";
 }
 
 auto parse_ledger(std::string_view text) -> Result<Utc_Time> {
     auto const object = parse_object(text, "ledger");
-    if (!object) return object.error();
+    if (!object)
+        return object.error();
     Member_Reader reader(*object);
-    if (!known_version(reader)) reader.refuse("v");
+    if (!known_version(reader))
+        reader.refuse("v");
     auto const closed_until = from_millis(reader.signed_number("closed_until"));
-    if (!is_storable(closed_until)) reader.refuse("closed_until");
-    if (!reader.good()) return damaged("ledger", reader);
+    if (!is_storable(closed_until))
+        reader.refuse("closed_until");
+    if (!reader.good())
+        return damaged("ledger", reader);
     return closed_until;
 }
 
@@ -121,17 +135,20 @@ auto Late_Mark_Name::text() const -> std::string {
 
 auto Late_Mark_Name::parse(std::string_view name) -> std::optional<Late_Mark_Name> {
     // 2026/02/13__00000c000000__0123456789abcdef-3.json
-    if (name.size() < 48 || name.substr(name.size() - 5) != ".json") return std::nullopt;
+    if (name.size() < 48 || name.substr(name.size() - 5) != ".json")
+        return std::nullopt;
     if (name[4] != '/' || name[7] != '/' || name.substr(10, 2) != "__" || name.substr(24, 2) != "__" || name[42] != '-')
         return std::nullopt;
     auto const year = parse_decimal(name.substr(0, 4));
     auto const month = parse_decimal(name.substr(5, 2));
     auto const day = parse_decimal(name.substr(8, 2));
     auto const bits = parse_hex(name.substr(12, 12));
-    if (!year || !month || !day || !bits || !parse_hex(name.substr(26, 16))) return std::nullopt;
+    if (!year || !month || !day || !bits || !parse_hex(name.substr(26, 16)))
+        return std::nullopt;
     auto const midnight =
         day_from_civil(static_cast<int>(*year), static_cast<unsigned>(*month), static_cast<unsigned>(*day));
-    if (!midnight) return std::nullopt;
+    if (!midnight)
+        return std::nullopt;
     return Late_Mark_Name{*midnight, *bits, std::string(name.substr(26, 16)),
                           std::string(name.substr(43, name.size() - 48))};
 }
@@ -139,16 +156,18 @@ auto Late_Mark_Name::parse(std::string_view name) -> std::optional<Late_Mark_Nam
 auto Late_Mark_Name::touches(Utc_Time start, Utc_Time end) const noexcept -> bool {
     for (unsigned i = 0; i < Base_Window::per_day; ++i) {
         auto const begin = day + i * Base_Window::length;
-        if ((bits >> i & 1) != 0 && begin >= start && begin < end) return true;
+        if ((bits >> i & 1) != 0 && begin >= start && begin < end)
+            return true;
     }
     return false;
 }
 
 auto Late_Mark::to_json() const -> std::string {
-    std::string out = R"({"v":1,"at":)" + std::to_string(to_millis(at)) + R"(,"backfill":)" + (backfill ? "true" : "false") +
-                      R"(,"windows":{)";
+    std::string out = R"({"v":1,"at":)" + std::to_string(to_millis(at)) + R"(,"backfill":)" +
+                      (backfill ? "true" : "false") + R"(,"windows":{)";
     for (auto const& [index, window] : windows) {
-        if (out.back() != '{') out += ',';
+        if (out.back() != '{')
+            out += ',';
         out.append("\"").append(clock_text(index)).append(R"(":{"n":)").append(std::to_string(window.landed));
         out.append(R"(,"late":)").append(std::to_string(window.late)).append("}");
     }
@@ -157,10 +176,12 @@ auto Late_Mark::to_json() const -> std::string {
 
 auto Late_Mark::from_json(std::string_view text) -> Result<Late_Mark> {
     auto const object = parse_object(text, "late mark");
-    if (!object) return object.error();
+    if (!object)
+        return object.error();
     Member_Reader reader(*object);
     Late_Mark mark;
-    if (!known_version(reader)) reader.refuse("v");
+    if (!known_version(reader))
+        reader.refuse("v");
     mark.at = from_millis(reader.signed_number("at"));
     mark.backfill = reader.flag("backfill");
     for (auto const& member : reader.object("windows")) {
@@ -172,23 +193,28 @@ auto Late_Mark::from_json(std::string_view text) -> Result<Late_Mark> {
         }
         Member_Reader window(*counts);
         mark.windows[*index] = {window.unsigned_number("n"), window.unsigned_number("late")};
-        if (!window.good()) reader.refuse("windows");
+        if (!window.good())
+            reader.refuse("windows");
     }
-    if (!reader.good()) return damaged("late mark", reader);
+    if (!reader.good())
+        return damaged("late mark", reader);
     return mark;
 }
 
 auto Late_Mark::bits() const noexcept -> std::uint64_t {
     std::uint64_t bits = 0;
-    for (auto const& entry : windows) bits |= std::uint64_t{1} << entry.first;
+    for (auto const& entry : windows)
+        bits |= std::uint64_t{1} << entry.first;
     return bits;
 }
 
 auto late_mark_prefixes(Utc_Time start, Utc_Time end) -> std::vector<std::string> {
-    if (start >= end) return {};
+    if (start >= end)
+        return {};
     auto const first = date_text(start, '/');
     auto const last = date_text(end - std::chrono::milliseconds(1), '/');
-    if (first == last) return {first + "__"};
+    if (first == last)
+        return {first + "__"};
     // Whole years by their folder, everything else by the folders of its months.
     std::vector<std::string> prefixes;
     auto const begin = to_civil(start);
@@ -218,8 +244,10 @@ auto Process_Identity::current() -> Process_Identity {
 }
 
 auto Process_Identity::is_surely_dead() const -> bool {
-    if (host != host_hash()) return false;
-    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
+    if (host != host_hash())
+        return false;
+    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)
+        return true;
     return process_start(pid) != started;
 }
 
@@ -228,7 +256,8 @@ auto Writer_Manifest::to_json() const -> std::string {
                       std::to_string(process.pid) + R"(,"process_started":)" + std::to_string(process.started) +
                       R"(,"started_at":)" + std::to_string(to_millis(started_at)) + R"(,"open":[)";
     for (auto const window : open) {
-        if (out.back() != '[') out += ',';
+        if (out.back() != '[')
+            out += ',';
         out.append("\"").append(window.key()).append("\"");
     }
     return out.append("]}");
@@ -236,10 +265,12 @@ auto Writer_Manifest::to_json() const -> std::string {
 
 auto Writer_Manifest::from_json(std::string_view text) -> Result<Writer_Manifest> {
     auto const object = parse_object(text, "writer manifest");
-    if (!object) return object.error();
+    if (!object)
+        return object.error();
     Member_Reader reader(*object);
     Writer_Manifest manifest;
-    if (!known_version(reader)) reader.refuse("v");
+    if (!known_version(reader))
+        reader.refuse("v");
     manifest.process.host = reader.text("host");
     manifest.process.pid = reader.signed_number("pid");
     manifest.process.started = reader.unsigned_number("process_started");
@@ -247,10 +278,13 @@ auto Writer_Manifest::from_json(std::string_view text) -> Result<Writer_Manifest
     for (auto const& value : reader.array("open")) {
         auto const* key = value.if_string();
         auto const window = key == nullptr ? std::nullopt : Base_Window::parse({key->data(), key->size()});
-        if (window) manifest.open.insert(*window);
-        else reader.refuse("open");
+        if (window)
+            manifest.open.insert(*window);
+        else
+            reader.refuse("open");
     }
-    if (!reader.good()) return damaged("writer manifest", reader);
+    if (!reader.good())
+        return damaged("writer manifest", reader);
     return manifest;
 }
 

@@ -14,16 +14,19 @@ auto is_writer(std::string_view text) -> bool { return text.size() == 16 && pars
 /// Cuts the text before `mark` off the front; nothing if there is no mark.
 auto cut(std::string_view& text, std::string_view mark) -> std::optional<std::string_view> {
     auto const at = text.find(mark);
-    if (at == std::string_view::npos) return std::nullopt;
+    if (at == std::string_view::npos)
+        return std::nullopt;
     auto const head = text.substr(0, at);
     text.remove_prefix(at + mark.size());
     return head;
 }
 
 auto parse_time(std::string_view digits) -> std::optional<Utc_Time> {
-    if (digits.size() != 13) return std::nullopt;
+    if (digits.size() != 13)
+        return std::nullopt;
     auto const millis = parse_decimal(digits);
-    if (!millis) return std::nullopt;
+    if (!millis)
+        return std::nullopt;
     return from_millis(static_cast<std::int64_t>(*millis));
 }
 
@@ -34,37 +37,45 @@ auto Segment_Name::text() const -> std::string {
     append_padded(out, static_cast<std::uint64_t>(to_millis(first_time)), 13);
     out.append("__").append(writer).append("-");
     append_padded(out, base, 10);
-    if (count) out.append("-").append(std::to_string(*count));
+    if (count)
+        out.append("-").append(std::to_string(*count));
     out.append(".jsonl");
     return out;
 }
 
 auto Segment_Name::parse(std::string_view file_name) -> std::optional<Segment_Name> {
     auto const suffix = file_name.find(".jsonl");
-    if (suffix == std::string_view::npos || suffix + 6 != file_name.size()) return std::nullopt;
+    if (suffix == std::string_view::npos || suffix + 6 != file_name.size())
+        return std::nullopt;
     auto rest = file_name.substr(0, suffix);
     auto const time_text = cut(rest, "__");
-    if (!time_text) return std::nullopt;
+    if (!time_text)
+        return std::nullopt;
     auto const writer = cut(rest, "-");
-    if (!writer || !is_writer(*writer)) return std::nullopt;
+    if (!writer || !is_writer(*writer))
+        return std::nullopt;
     auto const dash = rest.find('-');
     auto const time = parse_time(*time_text);
     auto const base = parse_decimal(rest.substr(0, dash));
-    if (!time || !base || rest.substr(0, dash).size() < 10) return std::nullopt;
+    if (!time || !base || rest.substr(0, dash).size() < 10)
+        return std::nullopt;
     Segment_Name name{*time, std::string(*writer), *base, std::nullopt};
     if (dash != std::string_view::npos) {
         name.count = parse_decimal(rest.substr(dash + 1));
-        if (!name.count || *name.count == 0) return std::nullopt;
+        if (!name.count || *name.count == 0)
+            return std::nullopt;
     }
     return name;
 }
 
 auto Event_File_Name::parse(std::string_view file_name) -> std::optional<Event_File_Name> {
-    if (file_name.size() < 6 || file_name.substr(file_name.size() - 5) != ".json") return std::nullopt;
+    if (file_name.size() < 6 || file_name.substr(file_name.size() - 5) != ".json")
+        return std::nullopt;
     auto rest = file_name.substr(0, file_name.size() - 5);
     auto const digits = cut(rest, "__");
     auto const millis = digits ? parse_decimal(*digits) : std::nullopt;
-    if (!millis || rest.empty() || *millis > static_cast<std::uint64_t>(to_millis(latest_time))) return std::nullopt;
+    if (!millis || rest.empty() || *millis > static_cast<std::uint64_t>(to_millis(latest_time)))
+        return std::nullopt;
     return Event_File_Name{from_millis(static_cast<std::int64_t>(*millis)), std::string(rest)};
 }
 
@@ -78,11 +89,14 @@ auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -
 auto header_time(std::string_view line, Segment_Name const& name, Base_Window window) -> std::optional<Utc_Time> {
     // The header is our own text with one free number in it, so comparing the rest is the strictest check there is.
     auto const mark = line.rfind(R"("at":)");
-    if (mark == std::string_view::npos || line.size() < mark + 8) return std::nullopt;
+    if (mark == std::string_view::npos || line.size() < mark + 8)
+        return std::nullopt;
     auto const millis = parse_decimal(line.substr(mark + 5, line.size() - mark - 7));
-    if (!millis || *millis > static_cast<std::uint64_t>(to_millis(latest_time))) return std::nullopt;
+    if (!millis || *millis > static_cast<std::uint64_t>(to_millis(latest_time)))
+        return std::nullopt;
     auto const at = from_millis(static_cast<std::int64_t>(*millis));
-    if (line != segment_header(name, window, at)) return std::nullopt;
+    if (line != segment_header(name, window, at))
+        return std::nullopt;
     return at;
 }
 
@@ -100,7 +114,8 @@ void Line_Seal::fill(char* line_end, std::uint32_t text_checksum, std::uint64_t 
 }
 
 auto Line_Seal::holds(std::string_view line, std::uint64_t position) const noexcept -> bool {
-    if (line.size() <= tail_bytes || line.front() != '{') return false;
+    if (line.size() <= tail_bytes || line.front() != '{')
+        return false;
     auto const open_text = line.substr(0, line.size() - tail_bytes);
     auto const tail = line.substr(open_text.size());
     if (tail.substr(0, tail_begin.size()) != tail_begin || tail.substr(tail.size() - tail_end.size()) != tail_end)

@@ -47,9 +47,8 @@ auto iso_week(Utc_Time time) -> Iso_Week {
 
 /// Fixed-width decimal fields of a key or file: 'd' stands for a digit, everything else for itself.
 auto matches(std::string_view text, std::string_view pattern) noexcept -> bool {
-    return std::equal(text.begin(), text.end(), pattern.begin(), pattern.end(), [](char c, char p) {
-        return p == 'd' ? c >= '0' && c <= '9' : c == p;
-    });
+    return std::equal(text.begin(), text.end(), pattern.begin(), pattern.end(),
+                      [](char c, char p) { return p == 'd' ? c >= '0' && c <= '9' : c == p; });
 }
 
 auto number(std::string_view text, std::size_t at, std::size_t digits) -> unsigned {
@@ -64,26 +63,32 @@ auto start_of_key(Window_Type type, std::string_view key) -> std::optional<Utc_T
         return window ? std::optional(window->start()) : std::nullopt;
     }
     case Window_Type::hourly: {
-        if (!matches(key, "dddd-dd-ddTdd") || number(key, 11, 2) > 23) return std::nullopt;
+        if (!matches(key, "dddd-dd-ddTdd") || number(key, 11, 2) > 23)
+            return std::nullopt;
         auto const day = start_of_key(Window_Type::daily, key.substr(0, 10));
         return day ? std::optional(*day + hours(number(key, 11, 2))) : std::nullopt;
     }
     case Window_Type::daily:
-        if (!matches(key, "dddd-dd-dd")) return std::nullopt;
+        if (!matches(key, "dddd-dd-dd"))
+            return std::nullopt;
         return day_from_civil(static_cast<int>(number(key, 0, 4)), number(key, 5, 2), number(key, 8, 2));
     case Window_Type::weekly: {
-        if (!matches(key, "dddd-Wdd") || number(key, 6, 2) == 0) return std::nullopt;
+        if (!matches(key, "dddd-Wdd") || number(key, 6, 2) == 0)
+            return std::nullopt;
         auto const year = static_cast<int>(number(key, 0, 4));
         auto const fourth = day_from_civil(year, 1, 4); // always in week 1
         auto const week = iso_week(iso_week(*fourth).monday + days(7 * (number(key, 6, 2) - 1)));
-        if (week.year != year || week.week != number(key, 6, 2)) return std::nullopt;
+        if (week.year != year || week.week != number(key, 6, 2))
+            return std::nullopt;
         return week.monday;
     }
     case Window_Type::monthly:
-        if (!matches(key, "dddd-dd")) return std::nullopt;
+        if (!matches(key, "dddd-dd"))
+            return std::nullopt;
         return day_from_civil(static_cast<int>(number(key, 0, 4)), number(key, 5, 2), 1);
     case Window_Type::yearly:
-        if (!matches(key, "dddd")) return std::nullopt;
+        if (!matches(key, "dddd"))
+            return std::nullopt;
         return day_from_civil(static_cast<int>(number(key, 0, 4)), 1, 1);
     }
     return std::nullopt;
@@ -95,18 +100,24 @@ auto to_text(Window_Type type) noexcept -> std::string_view { return level(type)
 
 auto parse_window_type(std::string_view text) -> Result<Window_Type> {
     for (auto const& row : levels)
-        if (row.text == text) return row.type;
+        if (row.text == text)
+            return row.type;
     return fail(Errc::invalid_argument, "window type: give 30min, hourly, daily, weekly, monthly or yearly");
 }
 
 auto child_type(Window_Type type) noexcept -> std::optional<Window_Type> {
     switch (type) {
-    case Window_Type::half_hour: return std::nullopt;
-    case Window_Type::hourly: return Window_Type::half_hour;
-    case Window_Type::daily: return Window_Type::hourly;
+    case Window_Type::half_hour:
+        return std::nullopt;
+    case Window_Type::hourly:
+        return Window_Type::half_hour;
+    case Window_Type::daily:
+        return Window_Type::hourly;
     case Window_Type::weekly:
-    case Window_Type::monthly: return Window_Type::daily;
-    case Window_Type::yearly: return Window_Type::monthly;
+    case Window_Type::monthly:
+        return Window_Type::daily;
+    case Window_Type::yearly:
+        return Window_Type::monthly;
     }
     return std::nullopt;
 }
@@ -130,7 +141,8 @@ auto Window::containing(Window_Type type, Utc_Time time) -> Window {
         Utc_Time const start = std::chrono::floor<hours>(time);
         return {type, start, start + hours(1)};
     }
-    case Window_Type::daily: return {type, day_of(time), day_of(time) + days(1)};
+    case Window_Type::daily:
+        return {type, day_of(time), day_of(time) + days(1)};
     case Window_Type::weekly: {
         auto const monday = iso_week(time).monday;
         return {type, monday, monday + days(7)};
@@ -140,7 +152,8 @@ auto Window::containing(Window_Type type, Utc_Time time) -> Window {
         auto const next_month = civil.month == 12 ? 1U : civil.month + 1;
         return {type, *day_from_civil(civil.year, civil.month, 1), *day_from_civil(next_year, next_month, 1)};
     }
-    case Window_Type::yearly: break;
+    case Window_Type::yearly:
+        break;
     }
     return {Window_Type::yearly, *day_from_civil(civil.year, 1, 1), *day_from_civil(civil.year + 1, 1, 1)};
 }
@@ -148,9 +161,12 @@ auto Window::containing(Window_Type type, Utc_Time time) -> Window {
 auto Window::key() const -> std::string {
     auto const date = date_text(start_);
     switch (type_) {
-    case Window_Type::half_hour: return Base_Window::containing(start_).key();
-    case Window_Type::hourly: return Base_Window::containing(start_).key().substr(0, 13);
-    case Window_Type::daily: return date;
+    case Window_Type::half_hour:
+        return Base_Window::containing(start_).key();
+    case Window_Type::hourly:
+        return Base_Window::containing(start_).key().substr(0, 13);
+    case Window_Type::daily:
+        return date;
     case Window_Type::weekly: {
         auto const week = iso_week(start_);
         std::string out;
@@ -159,8 +175,10 @@ auto Window::key() const -> std::string {
         append_padded(out, week.week, 2);
         return out;
     }
-    case Window_Type::monthly: return date.substr(0, 7);
-    case Window_Type::yearly: break;
+    case Window_Type::monthly:
+        return date.substr(0, 7);
+    case Window_Type::yearly:
+        break;
     }
     return date.substr(0, 4);
 }
@@ -178,18 +196,22 @@ auto Window::file() const -> std::string {
 
 auto Window::from_file(std::string_view file) -> std::optional<Window> {
     auto const slash = file.find('/');
-    if (slash == std::string_view::npos || file.size() < slash + 6) return std::nullopt;
+    if (slash == std::string_view::npos || file.size() < slash + 6)
+        return std::nullopt;
     auto const type = parse_window_type(file.substr(0, slash));
-    if (!type) return std::nullopt;
+    if (!type)
+        return std::nullopt;
     std::string key(file.substr(slash + 1, file.size() - slash - 6));
     if (*type != Window_Type::weekly) {
         std::replace(key.begin(), key.end(), '-', ':');
         std::replace(key.begin(), key.end(), '/', '-');
-        if (key.size() > 10) key[10] = 'T';
+        if (key.size() > 10)
+            key[10] = 'T';
     }
     auto const window = parse(*type, key);
     // Comparing the whole text settles the suffix and every separator at once.
-    if (!window || window->file() != file) return std::nullopt;
+    if (!window || window->file() != file)
+        return std::nullopt;
     return *window;
 }
 

@@ -40,7 +40,8 @@ struct Civil_Time {
 /// Midnight of a calendar day; nothing if there is no such day.
 [[nodiscard]] inline auto day_from_civil(int year, unsigned month, unsigned day) noexcept -> std::optional<Utc_Time> {
     std::chrono::year_month_day const date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
-    if (!date.ok()) return std::nullopt;
+    if (!date.ok())
+        return std::nullopt;
     return Utc_Time(std::chrono::sys_days(date));
 }
 
@@ -57,8 +58,10 @@ inline void append_padded(std::string& out, std::uint64_t number, int width) {
         digits[length++] = static_cast<char>('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    for (int i = length; i < width; ++i) out += '0';
-    while (length > 0) out += digits[--length];
+    for (int i = length; i < width; ++i)
+        out += '0';
+    while (length > 0)
+        out += digits[--length];
 }
 
 /// "2026-02-13" with the separator given.

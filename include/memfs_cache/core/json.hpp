@@ -34,7 +34,8 @@ class Member_Reader {
     [[nodiscard]] auto first_bad() const noexcept -> std::string_view { return first_bad_; }
     /// Marks the object as damaged for a reason that only the decoder knows.
     void refuse(std::string_view name) {
-        if (first_bad_.empty()) first_bad_ = name;
+        if (first_bad_.empty())
+            first_bad_ = name;
     }
 
   private:

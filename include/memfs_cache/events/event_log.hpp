@@ -54,19 +54,21 @@ class Event_Log {
     using Visit = Segment_Scanner::Visit;
 
     /// @errors invalid_argument if the store was begun with other settings; unsupported without conditional puts
-    [[nodiscard]] static auto
-    open(Storage& storage, Log_Paths paths, Clock_Ptr clock, Event_Log_Options options = {})
+    [[nodiscard]] static auto open(Storage& storage, Log_Paths paths, Clock_Ptr clock, Event_Log_Options options = {})
         -> Result<std::unique_ptr<Event_Log>> {
         if (!storage.capabilities().conditional_put)
             return fail(Errc::unsupported, "events need a storage with conditional writes; choose another backend");
         if (!storage.capabilities().append)
             return fail(Errc::unsupported, "events need a storage that can append; choose another backend");
         auto stored = load_settings(storage, paths);
-        if (!stored) return stored.error();
+        if (!stored)
+            return stored.error();
         if (*stored)
-            if (auto const agreed = options.settings.check(**stored); !agreed) return agreed.error();
+            if (auto const agreed = options.settings.check(**stored); !agreed)
+                return agreed.error();
         std::unique_ptr<Event_Log> log(new Event_Log(storage, std::move(paths), std::move(clock), std::move(options)));
-        if (*stored) log->settings_ = **stored;
+        if (*stored)
+            log->settings_ = **stored;
         log->settings_are_stored_ = stored->has_value();
         return log;
     }
@@ -84,11 +86,13 @@ class Event_Log {
     /// Cost    buffered: one lock and a copy into the buffer, nothing allocated in the steady state
     template <class Append>
     [[nodiscard]] auto record(Utc_Time time, Append&& append) -> Result<void> {
-        if (time < earliest_time) return fail(Errc::invalid_argument, "timestamp: before 1970");
+        if (time < earliest_time)
+            return fail(Errc::invalid_argument, "timestamp: before 1970");
         if (time > latest_time || time > clock_->now() + std::chrono::hours(24))
             return fail(Errc::invalid_argument, "timestamp: more than 24 hours ahead of the clock");
         std::unique_lock lock(mutex_);
-        if (closed_) return fail(Errc::closed, "the event log is closed; open a new service");
+        if (closed_)
+            return fail(Errc::closed, "the event log is closed; open a new service");
         if (waiting_bytes_ >= options_.buffer_bytes) {
             ++counts_.dropped;
             return fail(Errc::throttled, "the recording buffer is full because the storage does not keep up; "
@@ -107,13 +111,16 @@ class Event_Log {
         Line_Seal::append_tail(stream.pending);
         stream.seal.fill(stream.pending.data() + stream.pending.size(), checksum, stream.next_position());
         stream.pending += '\n';
-        if (stream.pending_count++ == 0) stream.pending_first = time;
+        if (stream.pending_count++ == 0)
+            stream.pending_first = time;
         waiting_bytes_ += stream.pending.size() - size_before;
         ++counts_.recorded;
         ++stream.unchecked;
         wake_background();
-        if (straight_through_) return land_straight(lock, stream);
-        if (options_.mode == Recording_Mode::durable) return wait_until_landed(lock);
+        if (straight_through_)
+            return land_straight(lock, stream);
+        if (options_.mode == Recording_Mode::durable)
+            return wait_until_landed(lock);
         return {};
     }
 
@@ -121,7 +128,8 @@ class Event_Log {
     /// @errors what the storage says; what could not be landed stays in the buffer and is tried again
     [[nodiscard]] auto flush() -> Result<void> {
         std::unique_lock lock(mutex_);
-        if (auto const landed = land(lock); !landed) return landed.error();
+        if (auto const landed = land(lock); !landed)
+            return landed.error();
         lock.unlock();
         return check(true);
     }
@@ -130,14 +138,18 @@ class Event_Log {
     [[nodiscard]] auto close() -> Result<void> {
         {
             std::unique_lock const lock(mutex_);
-            if (closed_) return {};
+            if (closed_)
+                return {};
             closed_ = true;
             wake_.notify_all();
         }
-        if (background_.joinable()) background_.join();
+        if (background_.joinable())
+            background_.join();
         auto const flushed = flush();
-        if (!flushed) return flushed.error();
-        if (auto const synced = storage_.sync(); !synced) return synced.error();
+        if (!flushed)
+            return flushed.error();
+        if (auto const synced = storage_.sync(); !synced)
+            return synced.error();
         return give_back_manifest();
     }
 
@@ -152,7 +164,8 @@ class Event_Log {
         -> Result<void> {
         std::unique_lock const lock(mutex_);
         auto const found = streams_.find(window);
-        if (found == streams_.end()) return {};
+        if (found == streams_.end())
+            return {};
         auto const& stream = found->second;
         auto position = stream.landed;
         auto const from = state.position(writer_);
@@ -160,7 +173,8 @@ class Event_Log {
             for (std::size_t at = 0; at < lines->size();) {
                 auto const end = lines->find('\n', at);
                 if (position++ >= from)
-                    if (auto const visited = visit({std::string_view(*lines).substr(at, end - at), std::nullopt}); !visited)
+                    if (auto const visited = visit({std::string_view(*lines).substr(at, end - at), std::nullopt});
+                        !visited)
                         return visited.error();
                 at = end + 1;
             }
@@ -171,12 +185,15 @@ class Event_Log {
     /// Half-hours in [start, end) that have events, stored or waiting, in order.
     [[nodiscard]] auto windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
         auto stored = reader_.windows(start, end);
-        if (!stored) return stored.error();
+        if (!stored)
+            return stored.error();
         std::unique_lock const lock(mutex_);
         for (auto const& [window, stream] : streams_) {
-            if (stream.waiting() == 0 || window.start() < start || window.start() >= end) continue;
+            if (stream.waiting() == 0 || window.start() < start || window.start() >= end)
+                continue;
             auto const at = std::lower_bound(stored->begin(), stored->end(), window);
-            if (at == stored->end() || *at != window) stored->insert(at, window);
+            if (at == stored->end() || *at != window)
+                stored->insert(at, window);
         }
         return stored;
     }
@@ -195,10 +212,12 @@ class Event_Log {
     [[nodiscard]] auto store_settings() -> Result<void> {
         {
             std::unique_lock const lock(mutex_);
-            if (settings_are_stored_) return {};
+            if (settings_are_stored_)
+                return {};
         }
         auto created = create_settings(storage_, paths_, options_.settings);
-        if (!created) return created.error();
+        if (!created)
+            return created.error();
         std::unique_lock const lock(mutex_);
         settings_ = *created;
         settings_are_stored_ = true;
@@ -214,31 +233,40 @@ class Event_Log {
         auto const key = Storage_Key(paths_.raw_folder(window) + name.text());
         for (int tries = 0; tries < 8; ++tries) {
             auto written = storage_.put(key, bytes, Precondition::absent(), {.durability = Durability::buffered});
-            if (!written) return written.error();
-            if (written->state == Put_State::applied) return {};
+            if (!written)
+                return written.error();
+            if (written->state == Put_State::applied)
+                return {};
             auto present = storage_.get(key);
-            if (!present) return present.error();
-            if (*present && (*present)->bytes == bytes) return {};
-            if (!*present) continue;
+            if (!present)
+                return present.error();
+            if (*present && (*present)->bytes == bytes)
+                return {};
+            if (!*present)
+                continue;
             // Only this very import uses this name, so other bytes are what a loss of power left of it.
             written = storage_.put(key, bytes, Precondition::only_if((*present)->version));
-            if (!written) return written.error();
-            if (written->state == Put_State::applied) return {};
+            if (!written)
+                return written.error();
+            if (written->state == Put_State::applied)
+                return {};
         }
         return fail(Errc::conflict, key.str() + " is being changed by others; import again");
     }
 
     /// Registers half-hours for a writer id of an import, before its first event lands.
-    [[nodiscard]] auto register_import(std::string const& writer, std::set<Base_Window> const& windows) -> Result<void> {
-        if (auto const stored = store_settings(); !stored) return stored.error();
-        return change_manifest(writer, [&](Writer_Manifest& manifest) {
-            manifest.open.insert(windows.begin(), windows.end());
-        });
+    [[nodiscard]] auto register_import(std::string const& writer, std::set<Base_Window> const& windows)
+        -> Result<void> {
+        if (auto const stored = store_settings(); !stored)
+            return stored.error();
+        return change_manifest(
+            writer, [&](Writer_Manifest& manifest) { manifest.open.insert(windows.begin(), windows.end()); });
     }
     /// Puts the marks of an import's events that came into closed windows, and forgets its registration.
     [[nodiscard]] auto finish_import(std::string const& writer, std::map<Base_Window, std::uint64_t> const& landed)
         -> Result<void> {
-        if (auto const marked = mark_closed(writer, "0", landed, true); !marked) return marked.error();
+        if (auto const marked = mark_closed(writer, "0", landed, true); !marked)
+            return marked.error();
         return forget_manifest(writer);
     }
 
@@ -247,9 +275,11 @@ class Event_Log {
         List_Query query{paths_.writers_prefix(), {}, 1000};
         do {
             auto page = storage_.list(query);
-            if (!page) return page.error();
+            if (!page)
+                return page.error();
             for (auto const& item : page->items)
-                if (auto const adopted = adopt(item); !adopted) return adopted.error();
+                if (auto const adopted = adopt(item); !adopted)
+                    return adopted.error();
             query.start_after = page->next;
         } while (!query.start_after.empty());
         return {};
@@ -292,7 +322,8 @@ class Event_Log {
           writer_(random_hex(8)) {}
 
     auto stream_of(Base_Window window) -> Stream& {
-        if (last_stream_ != nullptr && last_window_ == window) return *last_stream_;
+        if (last_stream_ != nullptr && last_window_ == window)
+            return *last_stream_;
         auto& stream = streams_.try_emplace(window, writer_, window).first->second;
         last_window_ = window;
         last_stream_ = &stream;
@@ -302,8 +333,10 @@ class Event_Log {
     /// Lands everything waiting when it is called. One at a time; the lock is not held during I/O.
     auto land(Lock& lock) -> Result<void> {
         auto const wanted = counts_.recorded;
-        while (landing_) landed_.wait(lock);
-        if (settled_ >= wanted && waiting_bytes_ == 0) return {};
+        while (landing_)
+            landed_.wait(lock);
+        if (settled_ >= wanted && waiting_bytes_ == 0)
+            return {};
         landing_ = true;
         auto const result = land_rounds(lock);
         if (result) {
@@ -323,15 +356,19 @@ class Event_Log {
             bool complete = true; // false: pending events stand behind a batch that failed before
             Batch batch;
             for (auto& [window, stream] : streams_) {
-                if (stream.waiting() == 0) continue;
-                if (stream.in_flight_count == 0) take_pending(stream);
-                else if (stream.pending_count > 0) complete = false;
+                if (stream.waiting() == 0)
+                    continue;
+                if (stream.in_flight_count == 0)
+                    take_pending(stream);
+                else if (stream.pending_count > 0)
+                    complete = false;
                 batch.emplace_back(window, &stream); // nodes of a map stay where they are
             }
             lock.unlock();
             auto result = land_batch(batch);
             lock.lock();
-            if (!result) return result.error();
+            if (!result)
+                return result.error();
             if (*result && complete) {
                 settled_ = recorded;
                 return {};
@@ -341,10 +378,12 @@ class Event_Log {
 
     /// @return false if the log goes on under a new writer id and everything has to be gathered again
     auto land_batch(Batch const& batch) -> Result<bool> {
-        if (auto const registered = register_windows(batch); !registered) return registered.error();
+        if (auto const registered = register_windows(batch); !registered)
+            return registered.error();
         for (auto const& [window, stream] : batch) {
             auto const landed = land_stream(window, *stream);
-            if (!landed || !*landed) return landed;
+            if (!landed || !*landed)
+                return landed;
         }
         return true;
     }
@@ -352,9 +391,11 @@ class Event_Log {
     /// Memory keeps nothing beyond the process, so nothing is gained by waiting: the event goes straight through, and
     /// the lock is held because there is no I/O to wait for.
     auto land_straight(Lock& lock, Stream& stream) -> Result<void> {
-        if (landing_ || !stream.object || stream.in_flight_count > 0) return land(lock);
+        if (landing_ || !stream.object || stream.in_flight_count > 0)
+            return land(lock);
         auto const written = storage_.append(*stream.object, stream.object_bytes, stream.pending, Durability::buffered);
-        if (!written || written->state != Put_State::applied) return land(lock);
+        if (!written || written->state != Put_State::applied)
+            return land(lock);
         stream.object_bytes += stream.pending.size();
         stream.landed += stream.pending_count;
         counts_.landed += stream.pending_count;
@@ -385,7 +426,8 @@ class Event_Log {
                 return fail(Errc::indeterminate, "the event may not be stored: " + landed.error().message());
             }
         }
-        return given_up_ >= ticket ? Result<void>(fail(Errc::indeterminate, "the event may not be stored")) : Result<void>();
+        return given_up_ >= ticket ? Result<void>(fail(Errc::indeterminate, "the event may not be stored"))
+                                   : Result<void>();
     }
 
     /// Durable mode, after a failed write: the callers are told, so the events must not land later. Their positions may
@@ -416,8 +458,7 @@ class Event_Log {
             std::uint64_t position = 0;
             for (std::size_t at = 0; at < stream.pending.size(); ++position) {
                 auto const end = stream.pending.find('\n', at);
-                auto const open_text =
-                    std::string_view(stream.pending).substr(at, end - at - Line_Seal::tail_bytes);
+                auto const open_text = std::string_view(stream.pending).substr(at, end - at - Line_Seal::tail_bytes);
                 stream.seal.fill(stream.pending.data() + end, Line_Seal::text_checksum(open_text), position);
                 at = end + 1;
             }
@@ -429,41 +470,51 @@ class Event_Log {
         std::set<Base_Window> fresh;
         for (auto const& [window, stream] : batch)
             // Past its grace an adopter may have taken the half-hour for abandoned: register again.
-            if (!stream->registered || now > window.end() + settings_.grace) fresh.insert(window);
-        if (fresh.empty()) return {};
-        if (auto const stored = store_settings(); !stored) return stored.error();
-        auto const changed =
-            change_manifest(writer_, [&](Writer_Manifest& manifest) { manifest.open.insert(fresh.begin(), fresh.end()); });
-        if (!changed) return changed.error();
+            if (!stream->registered || now > window.end() + settings_.grace)
+                fresh.insert(window);
+        if (fresh.empty())
+            return {};
+        if (auto const stored = store_settings(); !stored)
+            return stored.error();
+        auto const changed = change_manifest(
+            writer_, [&](Writer_Manifest& manifest) { manifest.open.insert(fresh.begin(), fresh.end()); });
+        if (!changed)
+            return changed.error();
         Lock const lock(mutex_);
-        for (auto const& [window, stream] : batch) stream->registered = true;
+        for (auto const& [window, stream] : batch)
+            stream->registered = true;
         return {};
     }
 
     /// Takes half-hours that are over and checked out of the manifest, and gives their buffers back.
     auto retire_windows(Lock& lock) -> Result<void> {
-        while (landing_) landed_.wait(lock);
+        while (landing_)
+            landed_.wait(lock);
         auto const now = clock_->now();
         std::set<Base_Window> over;
         for (auto const& [window, stream] : streams_)
             if (stream.registered && stream.waiting() == 0 && stream.unchecked == 0 &&
                 now > window.end() + settings_.grace)
                 over.insert(window);
-        if (over.empty()) return {};
+        if (over.empty())
+            return {};
         landing_ = true;
         auto const writer = writer_;
         lock.unlock();
-        auto const changed = change_manifest(
-            writer, [&](Writer_Manifest& manifest) { std::erase_if(manifest.open, [&](auto w) { return over.contains(w); }); });
+        auto const changed = change_manifest(writer, [&](Writer_Manifest& manifest) {
+            std::erase_if(manifest.open, [&](auto w) { return over.contains(w); });
+        });
         lock.lock();
         landing_ = false;
         landed_.notify_all();
-        if (!changed) return changed.error();
+        if (!changed)
+            return changed.error();
         for (auto const window : over) {
             auto& stream = streams_.at(window);
             stream.registered = false;
             Bytes().swap(stream.in_flight);
-            if (stream.pending_count == 0) Bytes().swap(stream.pending);
+            if (stream.pending_count == 0)
+                Bytes().swap(stream.pending);
         }
         return {};
     }
@@ -495,10 +546,12 @@ class Event_Log {
         auto const key = Storage_Key(paths_.raw_folder(window) + name.text());
         auto const bytes = segment_header(name, window, stream.in_flight_first).append("\n").append(stream.in_flight);
         auto const written = storage_.put(key, bytes, Precondition::absent(), {.durability = durability});
-        if (!written) return written.error();
+        if (!written)
+            return written.error();
         if (written->state == Put_State::not_applied) {
             auto present = storage_.get(key);
-            if (!present) return present.error();
+            if (!present)
+                return present.error();
             if (!*present || (*present)->bytes != bytes) {
                 Lock lock(mutex_);
                 begin_new_identity(std::exchange(streams_, {}));
@@ -532,19 +585,24 @@ class Event_Log {
             Lock const lock(mutex_);
             writer = writer_;
             for (auto const& [window, stream] : streams_)
-                if (stream.unchecked > stream.waiting()) unchecked[window] = stream.unchecked - stream.waiting();
+                if (stream.unchecked > stream.waiting())
+                    unchecked[window] = stream.unchecked - stream.waiting();
         }
-        if (auto const adopted = adopt_abandoned(); !adopted) return adopted.error();
-        if (unchecked.empty()) return {};
+        if (auto const adopted = adopt_abandoned(); !adopted)
+            return adopted.error();
+        if (unchecked.empty())
+            return {};
         auto const steady_now = std::chrono::steady_clock::now();
         if (!at_once && steady_now - last_marked_ < std::chrono::seconds(60)) {
             // Events of open windows need no mark and may be forgotten; late ones wait for the next round.
             auto const closed = ledger_.closed_until();
-            if (!closed) return closed.error();
+            if (!closed)
+                return closed.error();
             std::erase_if(unchecked, [&](auto const& entry) { return entry.first.end() <= *closed; });
         } else {
             auto const marked = mark_closed(writer, std::to_string(mark_serial_), unchecked, false);
-            if (!marked) return marked.error();
+            if (!marked)
+                return marked.error();
             if (*marked) {
                 ++mark_serial_;
                 last_marked_ = steady_now;
@@ -554,7 +612,8 @@ class Event_Log {
         if (writer == writer_)
             for (auto const& [window, count] : unchecked) {
                 auto const found = streams_.find(window);
-                if (found != streams_.end()) found->second.unchecked -= count;
+                if (found != streams_.end())
+                    found->second.unchecked -= count;
             }
         return {};
     }
@@ -565,42 +624,49 @@ class Event_Log {
                      std::map<Base_Window, std::uint64_t> const& landed,
                      bool backfill) -> Result<bool> {
         auto const closed = ledger_.closed_until();
-        if (!closed) return closed.error();
+        if (!closed)
+            return closed.error();
         std::map<Utc_Time, Late_Mark> days;
         for (auto const& [window, count] : landed) {
-            if (count == 0 || window.end() > *closed) continue;
+            if (count == 0 || window.end() > *closed)
+                continue;
             auto& mark = days[window.day()];
             mark.at = clock_->now();
             mark.backfill = backfill;
             mark.windows[window.index_in_day()] = {count, backfill ? 0 : count};
         }
         for (auto const& [day, mark] : days)
-            if (auto const put = late_marks_.put({day, mark.bits(), writer, serial}, mark); !put) return put.error();
+            if (auto const put = late_marks_.put({day, mark.bits(), writer, serial}, mark); !put)
+                return put.error();
         return !days.empty();
     }
 
     template <class Change>
     auto change_manifest(std::string const& writer, Change&& change) -> Result<void> {
-        auto const updated =
-            update_object(storage_, paths_.manifest(writer), [&](Object const* current) -> Result<std::optional<Bytes>> {
-                Writer_Manifest manifest{Process_Identity::current(), clock_->now(), {}};
-                if (current != nullptr) {
-                    auto stored = Writer_Manifest::from_json(current->bytes);
-                    if (!stored) return stored.error();
-                    manifest = *std::move(stored);
-                }
-                auto const before = manifest.open;
-                change(manifest);
-                if (current != nullptr && manifest.open == before) return std::optional<Bytes>();
-                return std::optional(manifest.to_json());
-            });
-        if (!updated) return updated.error();
+        auto const updated = update_object(storage_, paths_.manifest(writer),
+                                           [&](Object const* current) -> Result<std::optional<Bytes>> {
+                                               Writer_Manifest manifest{Process_Identity::current(), clock_->now(), {}};
+                                               if (current != nullptr) {
+                                                   auto stored = Writer_Manifest::from_json(current->bytes);
+                                                   if (!stored)
+                                                       return stored.error();
+                                                   manifest = *std::move(stored);
+                                               }
+                                               auto const before = manifest.open;
+                                               change(manifest);
+                                               if (current != nullptr && manifest.open == before)
+                                                   return std::optional<Bytes>();
+                                               return std::optional(manifest.to_json());
+                                           });
+        if (!updated)
+            return updated.error();
         return {};
     }
 
     auto forget_manifest(std::string const& writer) -> Result<void> {
         auto const erased = storage_.erase(paths_.manifest(writer), Precondition::none());
-        if (!erased) return erased.error();
+        if (!erased)
+            return erased.error();
         return {};
     }
 
@@ -610,10 +676,12 @@ class Event_Log {
             Lock const lock(mutex_);
             bool registered = false;
             for (auto const& [window, stream] : streams_) {
-                if (stream.unchecked > 0) return {}; // left for an adopter to find
+                if (stream.unchecked > 0)
+                    return {}; // left for an adopter to find
                 registered = registered || stream.registered;
             }
-            if (!registered) return {};
+            if (!registered)
+                return {};
             writer = writer_;
         }
         return forget_manifest(writer);
@@ -627,9 +695,11 @@ class Event_Log {
         }
         for (auto const& id : ids) {
             auto object = storage_.get(paths_.manifest(id));
-            if (!object) return object.error();
+            if (!object)
+                return object.error();
             if (*object)
-                if (auto const adopted = adopt_manifest(id, **object); !adopted) return adopted.error();
+                if (auto const adopted = adopt_manifest(id, **object); !adopted)
+                    return adopted.error();
             Lock const lock(mutex_);
             std::erase(abandoned_, id);
         }
@@ -638,47 +708,59 @@ class Event_Log {
 
     auto adopt(List_Item const& item) -> Result<void> {
         auto writer = std::string_view(item.key).substr(paths_.writers_prefix().size());
-        if (writer.size() != 21 || !parse_hex(writer.substr(0, 16))) return {};
+        if (writer.size() != 21 || !parse_hex(writer.substr(0, 16)))
+            return {};
         writer = writer.substr(0, 16);
         auto object = storage_.get(Storage_Key(item.key));
-        if (!object) return object.error();
-        if (!*object) return {};
+        if (!object)
+            return object.error();
+        if (!*object)
+            return {};
         auto const manifest = Writer_Manifest::from_json((*object)->bytes);
-        if (!manifest) return fail(manifest.error().code, item.key + ": " + manifest.error().context);
+        if (!manifest)
+            return fail(manifest.error().code, item.key + ": " + manifest.error().context);
         auto const own = Process_Identity::current();
-        if (manifest->process == own) return {};
+        if (manifest->process == own)
+            return {};
         if (!manifest->process.is_surely_dead()) {
             // Of a process elsewhere silence is all there is to go by: a day without a change of its manifest, or an
             // hour behind the end of everything that it had open.
             bool const same_host = manifest->process.host == own.host;
             auto newest = manifest->started_at;
-            for (auto const window : manifest->open) newest = std::max(newest, window.end());
-            if (same_host || clock_->now() < newest + std::chrono::hours(1)) return {};
+            for (auto const window : manifest->open)
+                newest = std::max(newest, window.end());
+            if (same_host || clock_->now() < newest + std::chrono::hours(1))
+                return {};
         }
         return adopt_manifest(std::string(writer), **object);
     }
 
     auto adopt_manifest(std::string const& writer, Object const& object) -> Result<void> {
         auto const manifest = Writer_Manifest::from_json(object.bytes);
-        if (!manifest) return manifest.error();
+        if (!manifest)
+            return manifest.error();
         for (auto const window : manifest->open) {
             Read_State state;
             std::uint64_t count = 0;
             auto const read = reader_.read(window, state, [](Raw_Event const&) -> Result<void> { return {}; });
-            if (!read) return read.error();
+            if (!read)
+                return read.error();
             count = state.position(writer);
             // Always marked, also where a summary seems to hold it all: that summary's parents may be older.
             // Whether they were late when they landed nobody can tell any more, so none is counted as late.
             auto const marked = mark_closed(writer, "a" + std::to_string(count), {{window, count}}, true);
-            if (!marked) return marked.error();
+            if (!marked)
+                return marked.error();
         }
         auto const erased = storage_.erase(paths_.manifest(writer), Precondition::only_if(object.version));
-        if (!erased) return erased.error();
+        if (!erased)
+            return erased.error();
         return {};
     }
 
     void wake_background() {
-        if (!background_.joinable()) background_ = std::thread([this] { run_background(); });
+        if (!background_.joinable())
+            background_ = std::thread([this] { run_background(); });
         if (!background_busy_) {
             background_busy_ = true;
             wake_.notify_one();
@@ -695,20 +777,24 @@ class Event_Log {
                 continue;
             }
             wake_.wait_for(lock, options_.flush_interval, [&] { return closed_; });
-            if (closed_) return;
+            if (closed_)
+                return;
             (void)land(lock); // a failure is counted, and tried again in the next round
             bool idle = waiting_bytes_ == 0;
             if (Steady::now() >= next_sync) {
                 auto const sync_now = std::exchange(unsynced_, false);
                 lock.unlock();
-                if (sync_now) (void)storage_.sync();
+                if (sync_now)
+                    (void)storage_.sync();
                 (void)check(false);
                 lock.lock();
                 (void)retire_windows(lock);
                 next_sync = Steady::now() + std::chrono::seconds(1);
             }
-            for (auto const& [window, stream] : streams_) idle = idle && stream.unchecked == 0;
-            if (idle && !unsynced_) background_busy_ = false;
+            for (auto const& [window, stream] : streams_)
+                idle = idle && stream.unchecked == 0;
+            if (idle && !unsynced_)
+                background_busy_ = false;
         }
     }
 

@@ -71,28 +71,35 @@ class Late_Marks {
             ++count;
             return {};
         });
-        if (!walked) return walked.error();
+        if (!walked)
+            return walked.error();
         return count;
     }
 
     /// The same with the marks read.
     [[nodiscard]] auto state(Utc_Time start, Utc_Time end) const -> Result<Late_State> {
         Late_State state;
-        auto const walked = each_name(start, end, [&](std::string const& key, Late_Mark_Name const& name) -> Result<void> {
-            auto object = storage_.get(Storage_Key(key));
-            if (!object) return object.error();
-            if (!*object) return fail(Errc::unavailable, key + " was listed and is gone; late marks are never deleted");
-            auto const mark = Late_Mark::from_json((*object)->bytes);
-            if (!mark) return fail(Errc::corrupt_data, key + ": " + mark.error().context);
-            ++state.revision;
-            state.newest_at = std::max(state.newest_at, mark->at);
-            for (auto const& [index, window] : mark->windows) {
-                auto const begin = name.day + index * Base_Window::length;
-                if (begin >= start && begin < end) state.late_events += window.late;
-            }
-            return {};
-        });
-        if (!walked) return walked.error();
+        auto const walked =
+            each_name(start, end, [&](std::string const& key, Late_Mark_Name const& name) -> Result<void> {
+                auto object = storage_.get(Storage_Key(key));
+                if (!object)
+                    return object.error();
+                if (!*object)
+                    return fail(Errc::unavailable, key + " was listed and is gone; late marks are never deleted");
+                auto const mark = Late_Mark::from_json((*object)->bytes);
+                if (!mark)
+                    return fail(Errc::corrupt_data, key + ": " + mark.error().context);
+                ++state.revision;
+                state.newest_at = std::max(state.newest_at, mark->at);
+                for (auto const& [index, window] : mark->windows) {
+                    auto const begin = name.day + index * Base_Window::length;
+                    if (begin >= start && begin < end)
+                        state.late_events += window.late;
+                }
+                return {};
+            });
+        if (!walked)
+            return walked.error();
         return state;
     }
 
@@ -100,8 +107,10 @@ class Late_Marks {
     [[nodiscard]] auto put(Late_Mark_Name const& name, Late_Mark const& mark) -> Result<void> {
         auto const key = Storage_Key(prefix_ + name.text());
         auto written = storage_.put(key, mark.to_json(), Precondition::absent());
-        if (!written) return written.error();
-        if (written->state == Put_State::unknown) return fail(Errc::indeterminate, key.str() + " may not be stored yet");
+        if (!written)
+            return written.error();
+        if (written->state == Put_State::unknown)
+            return fail(Errc::indeterminate, key.str() + " may not be stored yet");
         return {};
     }
 
@@ -116,10 +125,12 @@ class Late_Marks {
             }
             return {};
         });
-        if (!walked) return walked.error();
+        if (!walked)
+            return walked.error();
         std::vector<Base_Window> windows;
         windows.reserve(found.size());
-        for (auto const& entry : found) windows.push_back(entry.first);
+        for (auto const& entry : found)
+            windows.push_back(entry.first);
         return windows;
     }
 
@@ -130,11 +141,14 @@ class Late_Marks {
             List_Query query{prefix_ + below, {}, 1000};
             do {
                 auto page = storage_.list(query);
-                if (!page) return page.error();
+                if (!page)
+                    return page.error();
                 for (auto const& item : page->items) {
                     auto const name = Late_Mark_Name::parse(std::string_view(item.key).substr(prefix_.size()));
-                    if (!name || !name->touches(start, end)) continue;
-                    if (auto const visited = visit(item.key, *name); !visited) return visited.error();
+                    if (!name || !name->touches(start, end))
+                        continue;
+                    if (auto const visited = visit(item.key, *name); !visited)
+                        return visited.error();
                 }
                 query.start_after = page->next;
             } while (!query.start_after.empty());

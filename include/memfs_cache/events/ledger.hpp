@@ -24,8 +24,10 @@ class Ledger {
     /// Every window that ends at or before this instant is closed; the epoch if none is.
     [[nodiscard]] auto closed_until() const -> Result<Utc_Time> {
         auto object = storage_.get(key_);
-        if (!object) return object.error();
-        if (!*object) return earliest_time;
+        if (!object)
+            return object.error();
+        if (!*object)
+            return earliest_time;
         return parse_ledger((*object)->bytes);
     }
 
@@ -36,13 +38,16 @@ class Ledger {
         auto const moved = update_object(storage_, key_, [&](Object const* current) -> Result<std::optional<Bytes>> {
             if (current != nullptr) {
                 auto const stored = parse_ledger(current->bytes);
-                if (!stored) return stored.error();
+                if (!stored)
+                    return stored.error();
                 closed = std::max(until, *stored);
-                if (*stored >= until) return std::optional<Bytes>();
+                if (*stored >= until)
+                    return std::optional<Bytes>();
             }
             return std::optional(ledger_text(until));
         });
-        if (!moved) return moved.error();
+        if (!moved)
+            return moved.error();
         return closed;
     }
 

@@ -40,12 +40,16 @@ struct Log_Settings_Wish {
 
 /// The settings of a store, if it has some.
 template <StorageBackend Storage>
-[[nodiscard]] auto load_settings(Storage const& storage, Log_Paths const& paths) -> Result<std::optional<Log_Settings>> {
+[[nodiscard]] auto load_settings(Storage const& storage, Log_Paths const& paths)
+    -> Result<std::optional<Log_Settings>> {
     auto object = storage.get(paths.settings());
-    if (!object) return object.error();
-    if (!*object) return std::optional<Log_Settings>();
+    if (!object)
+        return object.error();
+    if (!*object)
+        return std::optional<Log_Settings>();
     auto settings = Log_Settings::from_json((*object)->bytes);
-    if (!settings) return settings.error();
+    if (!settings)
+        return settings.error();
     return std::optional(*std::move(settings));
 }
 
@@ -54,11 +58,15 @@ template <StorageBackend Storage>
 [[nodiscard]] auto create_settings(Storage& storage, Log_Paths const& paths, Log_Settings_Wish const& wish)
     -> Result<Log_Settings> {
     auto written = storage.put(paths.settings(), wish.or_default().to_json(), Precondition::absent());
-    if (!written) return written.error();
+    if (!written)
+        return written.error();
     auto stored = load_settings(storage, paths);
-    if (!stored) return stored.error();
-    if (!*stored) return fail(Errc::indeterminate, paths.settings().str() + " could not be created; try again");
-    if (auto const agreed = wish.check(**stored); !agreed) return agreed.error();
+    if (!stored)
+        return stored.error();
+    if (!*stored)
+        return fail(Errc::indeterminate, paths.settings().str() + " could not be created; try again");
+    if (auto const agreed = wish.check(**stored); !agreed)
+        return agreed.error();
     return **stored;
 }
 

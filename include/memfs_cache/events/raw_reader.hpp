@@ -27,9 +27,9 @@ struct Raw_Event {
 /// is new.
 struct Read_State {
     struct Stream {
-        std::uint64_t position = 0; ///< events [0, position) have been read
-        std::string object;         ///< the growing piece that was read last,
-        std::uint64_t offset = 0;   ///< how many of its bytes,
+        std::uint64_t position = 0;        ///< events [0, position) have been read
+        std::string object;                ///< the growing piece that was read last,
+        std::uint64_t offset = 0;          ///< how many of its bytes,
         std::uint64_t object_position = 0; ///< and the position of the event behind them
     };
     std::map<std::string, Stream, std::less<>> streams;
@@ -92,10 +92,13 @@ class Raw_Reader {
         constexpr int most_listings = 8;
         for (int i = 0; i < most_listings; ++i) {
             auto names = list(window);
-            if (!names) return names.error();
+            if (!names)
+                return names.error();
             auto const done = read_listed(window, *names, state, visit);
-            if (!done) return done.error();
-            if (*done) return {};
+            if (!done)
+                return done.error();
+            if (*done)
+                return {};
         }
         return fail(Errc::unavailable, paths_.raw_folder(window) + ": files vanish while being read; try again");
     }
@@ -107,16 +110,20 @@ class Raw_Reader {
         List_Query query{paths_.raw_prefix(), before(from), 1};
         for (;;) {
             auto page = storage_.list(query);
-            if (!page) return page.error();
-            if (page->items.empty()) return found;
+            if (!page)
+                return page.error();
+            if (page->items.empty())
+                return found;
             auto const& key = page->items.front().key;
             auto const window = window_of(key);
             if (!window) {
                 query.start_after = key; // a stranger's file: step over it alone
                 continue;
             }
-            if (window->start() >= end) return found;
-            if (window->start() >= start) found.push_back(*window);
+            if (window->start() >= end)
+                return found;
+            if (window->start() >= start)
+                found.push_back(*window);
             query.start_after = before(window->next());
         }
     }
@@ -130,8 +137,10 @@ class Raw_Reader {
             List_Query query{prefix, {}, 1};
             for (;;) {
                 auto page = storage_.list(query);
-                if (!page) return page.error();
-                if (page->items.empty()) break;
+                if (!page)
+                    return page.error();
+                if (page->items.empty())
+                    break;
                 auto const& key = page->items.front().key;
                 auto const slash = key.find('/', prefix.size());
                 if (slash == std::string::npos) {
@@ -141,16 +150,19 @@ class Raw_Reader {
                 newest = key.substr(0, slash + 1);
                 query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
             }
-            if (newest.empty()) return std::optional<Base_Window>();
+            if (newest.empty())
+                return std::optional<Base_Window>();
             prefix = newest;
         }
         std::optional<Base_Window> newest;
         List_Query query{prefix, {}, 1000};
         do {
             auto page = storage_.list(query);
-            if (!page) return page.error();
+            if (!page)
+                return page.error();
             for (auto const& item : page->items)
-                if (auto const window = window_of(item.key)) newest = std::max(newest.value_or(*window), *window);
+                if (auto const window = window_of(item.key))
+                    newest = std::max(newest.value_or(*window), *window);
             query.start_after = page->next;
         } while (!query.start_after.empty());
         return newest;
@@ -161,11 +173,15 @@ class Raw_Reader {
         auto const slash = key.rfind('/');
         auto const file = key.substr(slash + 1);
         std::optional<Utc_Time> time;
-        if (auto const segment = Segment_Name::parse(file)) time = segment->first_time;
-        else if (auto const event = Event_File_Name::parse(file)) time = event->time;
-        if (!time) return std::nullopt;
+        if (auto const segment = Segment_Name::parse(file))
+            time = segment->first_time;
+        else if (auto const event = Event_File_Name::parse(file))
+            time = event->time;
+        if (!time)
+            return std::nullopt;
         auto const window = Base_Window::containing(*time);
-        if (key.substr(0, slash + 1) != paths_.raw_folder(window)) return std::nullopt;
+        if (key.substr(0, slash + 1) != paths_.raw_folder(window))
+            return std::nullopt;
         return window;
     }
 
@@ -193,35 +209,44 @@ class Raw_Reader {
         List_Query query{folder, before(window), 1000};
         for (;;) {
             auto page = storage_.list(query);
-            if (!page) return page.error();
+            if (!page)
+                return page.error();
             for (auto& item : page->items) {
                 auto const file = std::string_view(item.key).substr(folder.size());
                 if (auto name = Segment_Name::parse(file)) {
-                    if (name->first_time >= window.end()) return listing;
+                    if (name->first_time >= window.end())
+                        return listing;
                     auto& pieces = listing.streams[name->writer];
                     pieces.push_back({std::move(item.key), *std::move(name), item.size_bytes});
                 } else if (auto event = Event_File_Name::parse(file); event && window.contains(event->time)) {
                     listing.files.emplace_back(std::move(item.key), *std::move(event));
                 }
             }
-            if (page->next.empty()) return listing;
+            if (page->next.empty())
+                return listing;
             query.start_after = page->next;
         }
     }
 
     /// @return false if a listed piece is gone: list again
-    auto read_listed(Base_Window window, Listing& listing, Read_State& state, Visit const& visit) const -> Result<bool> {
+    auto read_listed(Base_Window window, Listing& listing, Read_State& state, Visit const& visit) const
+        -> Result<bool> {
         for (auto& [writer, pieces] : listing.streams) {
             auto const done = read_stream(window, pieces, state.streams[writer], state.newest_at, visit);
-            if (!done || !*done) return done;
+            if (!done || !*done)
+                return done;
         }
         for (auto const& [key, name] : listing.files) {
             auto const file = key.substr(key.rfind('/') + 1);
-            if (state.files.contains(file)) continue;
+            if (state.files.contains(file))
+                continue;
             auto object = storage_.get(Storage_Key(key));
-            if (!object) return object.error();
-            if (!*object) return false;
-            if (auto const visited = visit({(*object)->bytes, name.time}); !visited) return visited.error();
+            if (!object)
+                return object.error();
+            if (!*object)
+                return false;
+            if (auto const visited = visit({(*object)->bytes, name.time}); !visited)
+                return visited.error();
             state.files.insert(file);
             state.newest_at = std::max(state.newest_at, name.time);
         }
@@ -242,14 +267,16 @@ class Raw_Reader {
         for (bool moved = true; moved;) {
             moved = false;
             for (auto const& piece : pieces) {
-                bool const holds_next =
-                    piece.name.base <= stream.position &&
-                    (!piece.name.count || piece.name.base + *piece.name.count > stream.position);
-                if (!holds_next) continue;
-                if (piece.key == stream.object && piece.size_bytes <= stream.offset) continue;
+                bool const holds_next = piece.name.base <= stream.position &&
+                                        (!piece.name.count || piece.name.base + *piece.name.count > stream.position);
+                if (!holds_next)
+                    continue;
+                if (piece.key == stream.object && piece.size_bytes <= stream.offset)
+                    continue;
                 auto const before = stream.position;
                 auto const read = read_piece(window, piece, stream, newest_at, visit);
-                if (!read || !*read) return read;
+                if (!read || !*read)
+                    return read;
                 if (stream.position > before) {
                     moved = true;
                     break;
@@ -273,21 +300,31 @@ class Raw_Reader {
         std::uint64_t good_offset = offset;
         for (;;) {
             auto chunk = storage_.get(key, Byte_Range{offset, chunk_bytes});
-            if (!chunk) return chunk.error();
-            if (!*chunk) return false;
+            if (!chunk)
+                return chunk.error();
+            if (!*chunk)
+                return false;
             auto const got = (*chunk)->bytes.size();
-            if (got == 0) break;
+            if (got == 0)
+                break;
             offset += got;
-            if (rest.empty()) rest = std::move((*chunk)->bytes);
-            else rest += (*chunk)->bytes;
+            if (rest.empty())
+                rest = std::move((*chunk)->bytes);
+            else
+                rest += (*chunk)->bytes;
             auto const used = scanner.feed(rest, stream.position, visit);
-            if (!used) return fail(used.error().code, piece.key + ": " + used.error().context);
+            if (!used)
+                return fail(used.error().code, piece.key + ": " + used.error().context);
             rest.erase(0, *used);
-            if (!scanner.torn()) good_offset = offset - rest.size();
-            if (got < chunk_bytes) break;
+            if (!scanner.torn())
+                good_offset = offset - rest.size();
+            if (got < chunk_bytes)
+                break;
         }
-        if (scanner.position() > stream.position) stream.position = scanner.position();
-        if (scanner.header_at()) newest_at = std::max(newest_at, *scanner.header_at());
+        if (scanner.position() > stream.position)
+            stream.position = scanner.position();
+        if (scanner.header_at())
+            newest_at = std::max(newest_at, *scanner.header_at());
         if (!piece.name.count && good_offset > 0) {
             stream.object = piece.key;
             stream.offset = good_offset;

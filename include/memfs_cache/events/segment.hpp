@@ -18,7 +18,7 @@ namespace memfs_cache {
 /// `base` is the position of its first event in the stream.
 struct Segment_Name {
     Utc_Time first_time;
-    std::string writer;                 ///< 16 lower-case hex digits
+    std::string writer; ///< 16 lower-case hex digits
     std::uint64_t base = 0;
     std::optional<std::uint64_t> count; ///< absent while the piece may grow
 

@@ -15,23 +15,31 @@ namespace memfs_cache {
 /// @errors what the storage or `change` report; conflict after 64 lost races
 /// Cost    one get and one conditional put a try
 template <StorageBackend Storage, class Change>
-[[nodiscard]] auto update_object(Storage& storage, Storage_Key const& key, Change&& change, Put_Options const& options = {})
+[[nodiscard]] auto
+update_object(Storage& storage, Storage_Key const& key, Change&& change, Put_Options const& options = {})
     -> Result<bool> {
     constexpr int most_tries = 64;
     for (int tries = 0; tries < most_tries; ++tries) {
         auto current = storage.get(key);
-        if (!current) return current.error();
+        if (!current)
+            return current.error();
         Result<std::optional<Bytes>> next = change(*current ? &**current : nullptr);
-        if (!next) return next.error();
-        if (!*next) return false;
+        if (!next)
+            return next.error();
+        if (!*next)
+            return false;
         auto const when = *current ? Precondition::only_if((*current)->version) : Precondition::absent();
         auto written = storage.put(key, **next, when, options);
-        if (!written) return written.error();
-        if (written->state == Put_State::applied) return true;
+        if (!written)
+            return written.error();
+        if (written->state == Put_State::applied)
+            return true;
         if (written->state == Put_State::unknown) {
             auto now = storage.get(key);
-            if (!now) return now.error();
-            if (*now && (*now)->bytes == **next) return true;
+            if (!now)
+                return now.error();
+            if (*now && (*now)->bytes == **next)
+                return true;
         }
     }
     return fail(Errc::conflict, key.str() + " was changed by others 64 times in a row; try again");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
-
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/events/segment.hpp>
 
@@ -47,10 +46,10 @@ TEST_SUITE("events/segment") {
         name.count = 9;
         CHECK(name.text() == "1770991200007__0123456789abcdef-0000000042-9.jsonl");
         CHECK(Segment_Name::parse(name.text())->count == 9);
-        for (auto const* bad : {"", "x.jsonl", "1770991200007__0123456789abcdef-42.jsonl",
-                                "1770991200007__0123456789ABCDEF-0000000042.jsonl",
-                                "1770991200007__0123456789abcdef-0000000042-0.jsonl",
-                                "1770991200007__0123456789abcdef-0000000042.jsonl.zst", "1770991200007__abc.json"})
+        for (auto const* bad :
+             {"", "x.jsonl", "1770991200007__0123456789abcdef-42.jsonl",
+              "1770991200007__0123456789ABCDEF-0000000042.jsonl", "1770991200007__0123456789abcdef-0000000042-0.jsonl",
+              "1770991200007__0123456789abcdef-0000000042.jsonl.zst", "1770991200007__abc.json"})
             CHECK_FALSE(Segment_Name::parse(bad).has_value());
         CHECK(Event_File_Name::parse("1770991200007__evt_1.json")->event_id == "evt_1");
         CHECK_FALSE(Event_File_Name::parse("1770991200007.json").has_value());
@@ -58,8 +57,9 @@ TEST_SUITE("events/segment") {
 
     TEST_CASE("a sealed line is the documented bytes") {
         // Computed by an independent implementation of CRC-32C (see docs/format.md).
-        CHECK(segment_header({window.start(), writer, 0, std::nullopt}, window, window.start()) ==
-              R"({"memfs_cache":{"v":1,"kind":"segment","writer":"0123456789abcdef","window":"2026-02-13T14:00","base":0,"at":1770991200000}})");
+        CHECK(
+            segment_header({window.start(), writer, 0, std::nullopt}, window, window.start()) ==
+            R"({"memfs_cache":{"v":1,"kind":"segment","writer":"0123456789abcdef","window":"2026-02-13T14:00","base":0,"at":1770991200000}})");
         CHECK(sealed(R"({"a":1})", 0) == R"({"a":1,"crc32c":"c43b2c92"})");
         CHECK(sealed(R"({"a":1})", 1) == R"({"a":1,"crc32c":"8d0751b5"})");
     }

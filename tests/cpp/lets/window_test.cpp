@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
-
 #include <memfs_cache/lets/window.hpp>
 
 #include <doctest/doctest.h>
@@ -61,12 +60,29 @@ TEST_SUITE("lets/window") {
     }
 
     TEST_CASE("malformed keys, keys of another level and keys with offsets are refused with the right form named") {
-        for (std::string const bad :
-             {"", "2026-02-13T14:00Z", "2026-02-13T14:00+01:00", "2026-02-13T14:15", "2026-2-13", "2026-02-30", "2026-13",
-              "2026-00", "26", "20266", "2026-W7", "2026-w07", " 2026", "2026 ", "2026-02-13T24", "1969", "2287", "9999",
-              "../2026", "2026/02"}) {
+        for (std::string const bad : {"",
+                                      "2026-02-13T14:00Z",
+                                      "2026-02-13T14:00+01:00",
+                                      "2026-02-13T14:15",
+                                      "2026-2-13",
+                                      "2026-02-30",
+                                      "2026-13",
+                                      "2026-00",
+                                      "26",
+                                      "20266",
+                                      "2026-W7",
+                                      "2026-w07",
+                                      " 2026",
+                                      "2026 ",
+                                      "2026-02-13T24",
+                                      "1969",
+                                      "2287",
+                                      "9999",
+                                      "../2026",
+                                      "2026/02"}) {
             CAPTURE(bad);
-            for (auto const type : all_window_types) CHECK(Window::parse(type, bad).has_error());
+            for (auto const type : all_window_types)
+                CHECK(Window::parse(type, bad).has_error());
         }
         for (auto const type : all_window_types)
             for (auto const other : all_window_types) {
@@ -87,13 +103,15 @@ TEST_SUITE("lets/window") {
                 auto const one = Window::containing(type, time);
                 REQUIRE(one.start() <= time);
                 REQUIRE(time < one.end());
-                if (one.start() < earliest_time) continue; // the first ISO week of 1970 begins in 1969
+                if (one.start() < earliest_time)
+                    continue; // the first ISO week of 1970 begins in 1969
                 REQUIRE(Window::parse(type, one.key()).value() == one);
                 REQUIRE(Window::from_file(one.file()) == one);
                 if (auto const child = child_type(type)) {
                     auto part = Window::containing(*child, one.start());
                     REQUIRE(part.start() == one.start());
-                    while (part.end() < one.end()) part = part.next();
+                    while (part.end() < one.end())
+                        part = part.next();
                     REQUIRE(part.end() == one.end());
                 }
             }

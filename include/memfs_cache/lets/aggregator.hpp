@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/events/event_log.hpp>
+#include <memfs_cache/lets/concepts.hpp>
+#include <memfs_cache/lets/saved_window.hpp>
+
+#include <list>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+namespace memfs_cache {
+
+/// Load, extract, transform, save: turns the raw events of a log into windows of every level, on demand, and keeps
+/// what is final. Half-hours are built from raw events, every other level from the final windows of the level below.
+///
+/// A window is final when the ledger was closed up to its end before its events were listed, and it holds everything
+/// that lies in the log; an open window is answered from what is there and never saved. Late events leave marks; a
+/// saved window that counts fewer marks than there are is built again. The order of the steps is the protocol of
+/// docs/format.md, "Windows": change it only with the simulation in tests/cpp/lets.
+///
+/// Threads   every call from any thread; queries of one window wait for each other, so that it is loaded once.
+/// Ownership refers to the storage and the log, which must outlive it.
+template <StorageBackend Storage, LogEvent Event, WindowSummary<Event> Summary>
+class LETS_Aggregator {
+  public:
+    using Answer = Window_Result<Summary>;
+
+    /// @param  cache_bytes  how much of saved windows is kept decoded, measured by their stored size
+    LETS_Aggregator(Storage& storage, Event_Log<Storage>& log, std::size_t cache_bytes = 64 << 20)
+        : storage_(storage), log_(log), cache_(cache_bytes) {}
+
+    /// The numbers of a window, complete to the moment of the call.
+    /// @errors invalid_argument if it lies in the future; what the storage says; corrupt_data naming the file
+    /// Cost    saved: one list and one get, of no bytes when it was read before. Open: one list, and a read of what
+    ///         is new since the last question.
+    [[nodiscard]] auto query(Window const& window) -> Result<Answer> {
+        if (window.start() > log_.clock()->now())
+            return fail(Errc::invalid_argument, "window key: " + window.key() + " lies in the future");
+        // What cannot be landed now is read from the buffer below, so a storage that refuses writes stops no query.
+        (void)log_.flush();
+        return answer(window);
+    }
+
+    /// Forgets the saved window and builds it again. From the same raw events come the same bytes.
+    [[nodiscard]] auto rebuild(Window const& window) -> Result<Answer> {
+        {
+            Guard const guard(*this, window);
+            if (auto const erased = storage_.erase(key_of(window), Precondition::none()); !erased)
+                return erased.error();
+            cache_.erase(window);
+        }
+        return query(window);
+    }
+
+    /// The newest window of a level that has events; the current one, empty, if there are none at all.
+    [[nodiscard]] auto latest(Window_Type type) -> Result<Answer> {
+        (void)log_.flush();
+        auto const now = log_.clock()->now();
+        auto const newest = log_.newest_window();
+        if (!newest)
+            return newest.error();
+        return answer(Window::containing(type, *newest && (*newest)->start() < now ? (*newest)->start() : now));
+    }
+
+    // The four steps, each to be used alone.
+
+    /// Load: visits the raw events of a half-hour that `state` does not hold.
+    [[nodiscard]] auto
+    load(Base_Window window, Read_State& state, typename Event_Log<Storage>::Visit const& visit) const -> Result<void> {
+        return log_.read(window, state, visit);
+    }
+    /// Extract: a raw event as the event type.
+    [[nodiscard]] static auto extract(Raw_Event const& raw, Event& event) -> Result<void> { return event.read(raw); }
+    /// Transform: an event into the summary.
+    static void transform(Event const& event, Summary& summary) { summary.add(event); }
+    /// Save: a final window, only over the version that was looked at.
+    /// @return false if another process saved it meanwhile
+    [[nodiscard]] auto save(Saved_Window_Head const& head, Summary const& summary, Precondition const& when)
+        -> Result<bool> {
+        Bytes bytes;
+        head.append_to(bytes);
+        summary.append_members(bytes);
+        bytes += '}';
+        auto const written = storage_.put(key_of(head.window), bytes, when);
+        if (!written)
+            return written.error();
+        if (written->state != Put_State::applied)
+            return false;
+        if (auto const moved = move_latest(head, bytes); !moved)
+            return moved.error();
+        return true;
+    }
+
+    /// The key of a saved window.
+    [[nodiscard]] auto key_of(Window const& window) const -> Storage_Key {
+        return log_.paths().under("aggregations/" + window.file());
+    }
+
+  private:
+    struct Saved {
+        Answer answer;
+        Version version;
+    };
+
+    /// Decoded saved windows, the least recently used of them dropped first.
+    class Cache {
+      public:
+        explicit Cache(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+
+        auto find(Window const& window) -> std::optional<Saved> {
+            std::unique_lock const lock(mutex_);
+            auto const found = index_.find(window.file());
+            if (found == index_.end())
+                return std::nullopt;
+            order_.splice(order_.begin(), order_, found->second);
+            return found->second->saved;
+        }
+        void insert(Saved const& saved, std::size_t bytes) {
+            std::unique_lock const lock(mutex_);
+            auto const file = saved.answer.window.file();
+            drop(file);
+            order_.push_front({file, saved, bytes});
+            index_[file] = order_.begin();
+            bytes_ += bytes;
+            while (bytes_ > most_bytes_ && !order_.empty())
+                drop(std::string(order_.back().file));
+        }
+        void erase(Window const& window) {
+            std::unique_lock const lock(mutex_);
+            drop(window.file());
+        }
+
+      private:
+        struct Entry {
+            std::string file;
+            Saved saved;
+            std::size_t bytes;
+        };
+        void drop(std::string const& file) {
+            auto const found = index_.find(file);
+            if (found == index_.end())
+                return;
+            bytes_ -= found->second->bytes;
+            order_.erase(found->second);
+            index_.erase(found);
+        }
+        std::mutex mutex_;
+        std::size_t const most_bytes_;
+        std::size_t bytes_ = 0;
+        std::list<Entry> order_;
+        std::unordered_map<std::string, typename std::list<Entry>::iterator> index_;
+    };
+
+    /// Holds the turn of one window. Parents ask their children while holding their own turn, never the reverse.
+    class Guard {
+      public:
+        Guard(LETS_Aggregator& owner, Window const& window) : owner_(owner), file_(window.file()) {
+            std::unique_lock lock(owner_.turns_mutex_);
+            owner_.turns_changed_.wait(lock, [&] { return !owner_.turns_.contains(file_); });
+            owner_.turns_.insert(file_);
+        }
+        Guard(Guard const&) = delete;
+        auto operator=(Guard const&) -> Guard& = delete;
+        ~Guard() {
+            std::unique_lock const lock(owner_.turns_mutex_);
+            owner_.turns_.erase(file_);
+            owner_.turns_changed_.notify_all();
+        }
+
+      private:
+        LETS_Aggregator& owner_;
+        std::string file_;
+    };
+
+    auto answer(Window const& window) -> Result<Answer> {
+        Guard const guard(*this, window);
+        auto const revision = log_.late_marks().revision(window.start(), window.end());
+        if (!revision)
+            return revision.error();
+        auto saved = load_saved(window);
+        if (!saved)
+            return saved.error();
+        if (*saved && (*saved)->answer.revision >= *revision)
+            return (*saved)->answer;
+
+        auto const closed = log_.ledger().closed_until();
+        if (!closed)
+            return closed.error();
+        if (*closed < window.end()) {
+            if (log_.clock()->now() < window.end() + log_.settings().grace)
+                return live(window);
+            // Closing is a promise to every writer, also to those that wake up later with other settings.
+            if (auto const stored = log_.store_settings(); !stored)
+                return stored.error();
+            if (auto const moved = log_.ledger().close(window.end()); !moved)
+                return moved.error();
+        }
+        return build(window);
+    }
+
+    /// Builds and saves a closed window. Marks are counted before anything is listed, so that a mark which comes
+    /// during the work leaves the result behind it, and never unnoticed.
+    auto build(Window const& window) -> Result<Answer> {
+        constexpr int most_tries = 60;
+        for (int tries = 0; tries < most_tries; ++tries) {
+            auto const late = log_.late_marks().state(window.start(), window.end());
+            if (!late)
+                return late.error();
+            auto const saved = load_saved(window);
+            if (!saved)
+                return saved.error();
+            if (*saved && (*saved)->answer.revision >= late->revision)
+                return (*saved)->answer;
+
+            Summary summary;
+            Saved_Window_Head head{log_.paths().namespace_name(),
+                                   window,
+                                   late->revision,
+                                   std::max(window.end() + log_.settings().grace, late->newest_at),
+                                   late->late_events,
+                                   {}};
+            auto const found = child_type(window.type()) ? sum_children(window, head, summary) : sum_raw(head, summary);
+            if (!found)
+                return found.error();
+            if (!*found) {
+                auto const again = load_saved(window);
+                if (!again)
+                    return again.error();
+                if (*again)
+                    continue;
+                return Answer{window,           false, true, head.computed_at, head.revision, head.late_events,
+                              shared(Summary())};
+            }
+            auto const when = *saved ? Precondition::only_if((*saved)->version) : Precondition::absent();
+            auto const written = save(head, summary, when);
+            if (!written)
+                return written.error();
+            forget_open(window);
+            // Read back what stands there: it is what every other process will answer, and what the cache may hold.
+            if (*written) {
+                auto const stored = load_saved(window);
+                if (!stored)
+                    return stored.error();
+                if (*stored)
+                    return (*stored)->answer;
+            }
+        }
+        return fail(Errc::conflict, "window " + window.key() + " is being rebuilt by others; try again");
+    }
+
+    /// @return whether any event was found
+    auto sum_raw(Saved_Window_Head& head, Summary& summary) -> Result<bool> {
+        Read_State state;
+        auto const base = Base_Window::containing(head.window.start());
+        auto const any = fold(base, state, summary);
+        if (!any)
+            return any.error();
+        head.computed_at = std::max(head.computed_at, state.newest_at);
+        head.sources = "\"covers\":" + state.covers_json();
+        return *any;
+    }
+
+    auto sum_children(Window const& window, Saved_Window_Head& head, Summary& summary) -> Result<bool> {
+        auto const children = active_children(window);
+        if (!children)
+            return children.error();
+        bool found = false;
+        head.sources = "\"children\":{";
+        for (auto const& child : *children) {
+            auto const part = answer(child);
+            if (!part)
+                return part.error();
+            if (!part->final)
+                return fail(Errc::internal, "window " + child.key() + " is open inside a closed one");
+            if (!part->recorded)
+                continue;
+            if (found)
+                head.sources += ',';
+            head.sources.append("\"").append(child.key()).append("\":").append(std::to_string(part->revision));
+            head.computed_at = std::max(head.computed_at, part->computed_at);
+            summary.merge(*part->summary);
+            found = true;
+        }
+        head.sources += '}';
+        return found;
+    }
+
+    /// Raw events of a half-hour that `state` does not hold, into the summary.
+    auto fold(Base_Window base, Read_State& state, Summary& summary) -> Result<bool> {
+        Event event;
+        bool any = false;
+        auto const loaded = load(base, state, [&](Raw_Event const& raw) -> Result<void> {
+            if (auto const read = extract(raw, event); !read)
+                return fail(read.error().code, "event in " + base.key() + ": " + read.error().context);
+            transform(event, summary);
+            any = true;
+            return {};
+        });
+        if (!loaded)
+            return loaded.error();
+        return any;
+    }
+
+    /// An open window: finals of what is closed, everything else from what is there now.
+    auto live(Window const& window) -> Result<Answer> {
+        Answer open{window, false, false, log_.clock()->now(), 0, 0, nullptr};
+        auto const late = log_.late_marks().state(window.start(), window.end());
+        if (!late)
+            return late.error();
+        open.revision = late->revision;
+        open.late_events = late->late_events;
+        if (!child_type(window.type()))
+            return live_half_hour(std::move(open));
+        auto const children = active_children(window);
+        if (!children)
+            return children.error();
+        Summary summary;
+        for (auto const& child : *children) {
+            auto const part = answer(child);
+            if (!part)
+                return part.error();
+            summary.merge(*part->summary);
+            open.recorded = open.recorded || part->recorded;
+        }
+        open.summary = shared(std::move(summary));
+        return open;
+    }
+
+    auto live_half_hour(Answer open) -> Result<Answer> {
+        auto const base = Base_Window::containing(open.window.start());
+        auto const half_hour = open_half_hour(base);
+        Summary summary;
+        {
+            std::unique_lock const lock(half_hour->mutex);
+            auto const any = fold(base, half_hour->state, half_hour->summary);
+            if (!any) {
+                // What was read half is worthless; the next question begins anew.
+                forget_open(open.window);
+                return any.error();
+            }
+            half_hour->any = half_hour->any || *any;
+            open.recorded = half_hour->any;
+            summary = half_hour->summary;
+            Event event;
+            auto const own = log_.read_unlanded(base, half_hour->state, [&](Raw_Event const& raw) -> Result<void> {
+                if (auto const read = extract(raw, event); !read)
+                    return read.error();
+                transform(event, summary);
+                open.recorded = true;
+                return {};
+            });
+            if (!own)
+                return own.error();
+        }
+        open.summary = shared(std::move(summary));
+        return open;
+    }
+
+    /// What is known of an open half-hour, so that the next question reads only what is new.
+    struct Open_Half_Hour {
+        std::mutex mutex;
+        Read_State state;
+        Summary summary;
+        bool any = false;
+    };
+
+    auto open_half_hour(Base_Window base) -> std::shared_ptr<Open_Half_Hour> {
+        std::unique_lock const lock(open_mutex_);
+        auto& entry = open_[base];
+        if (!entry)
+            entry = std::make_shared<Open_Half_Hour>();
+        return entry;
+    }
+    void forget_open(Window const& window) {
+        std::unique_lock const lock(open_mutex_);
+        if (!child_type(window.type()))
+            open_.erase(Base_Window::containing(window.start()));
+    }
+
+    /// Children that have raw events, a saved window at any level below, or a mark, in order. Found by listing, so that
+    /// a year with three active days costs three days.
+    auto active_children(Window const& window) -> Result<std::vector<Window>> {
+        auto const type = *child_type(window.type());
+        std::set<Utc_Time> starts;
+        auto const raw = log_.windows(window.start(), window.end());
+        if (!raw)
+            return raw.error();
+        for (auto const base : *raw)
+            starts.insert(Window::containing(type, base.start()).start());
+        auto const marked = log_.late_marks().marked_windows(window.start(), window.end());
+        if (!marked)
+            return marked.error();
+        for (auto const base : *marked)
+            starts.insert(Window::containing(type, base.start()).start());
+        for (auto level = std::optional(type); level; level = child_type(*level)) {
+            auto const prefix = log_.paths().data_prefix() + "aggregations/";
+            auto from = Window::containing(*level, window.start());
+            for (;;) {
+                auto const file = from.file();
+                auto page = storage_.list({prefix + std::string(to_text(*level)) + "/",
+                                           prefix + file.substr(0, file.size() - 5), 1}); // just before its .json
+                if (!page)
+                    return page.error();
+                if (page->items.empty())
+                    break;
+                auto const found = Window::from_file(std::string_view(page->items.front().key).substr(prefix.size()));
+                if (!found || found->start() >= window.end())
+                    break;
+                auto const child = Window::containing(type, found->start());
+                starts.insert(child.start());
+                if (child.end() >= window.end())
+                    break;
+                from = Window::containing(*level, child.end());
+            }
+        }
+        std::vector<Window> children;
+        children.reserve(starts.size());
+        for (auto const start : starts)
+            children.push_back(Window::containing(type, start));
+        return children;
+    }
+
+    auto load_saved(Window const& window) -> Result<std::optional<Saved>> {
+        auto const key = key_of(window);
+        if (auto const cached = cache_.find(window)) {
+            // No bytes, only the version: somebody may have deleted the file or saved a newer revision.
+            auto const present = storage_.get(key, Byte_Range{0, 0});
+            if (!present)
+                return present.error();
+            if (*present && (*present)->version == cached->version)
+                return cached;
+            cache_.erase(window);
+        }
+        auto object = storage_.get(key);
+        if (!object)
+            return object.error();
+        if (!*object)
+            return std::optional<Saved>();
+        auto const parsed = parse_object((*object)->bytes, key.str());
+        if (!parsed)
+            return parsed.error();
+        auto const head = read_saved_head(*parsed, window);
+        if (!head)
+            return head.error();
+        auto summary = Summary::from_object(*parsed);
+        if (!summary)
+            return fail(summary.error().code, key.str() + ": " + summary.error().context);
+        Saved saved{
+            {window, true, true, head->computed_at, head->revision, head->late_events, shared(*std::move(summary))},
+            (*object)->version};
+        cache_.insert(saved, (*object)->bytes.size());
+        return std::optional(std::move(saved));
+    }
+
+    /// latest/current-{level}.json: a copy for those who read files, moved forward only.
+    auto move_latest(Saved_Window_Head const& head, Bytes const& bytes) -> Result<void> {
+        auto const key = log_.paths().under("latest/current-" + std::string(to_text(head.window.type())) + ".json");
+        auto const moved = update_object(storage_, key, [&](Object const* current) -> Result<std::optional<Bytes>> {
+            if (current == nullptr)
+                return std::optional(bytes);
+            auto const object = parse_object(current->bytes, key.str());
+            if (!object)
+                return std::optional(bytes); // an unreadable copy: the window itself lies where it belongs
+            Member_Reader reader(*object);
+            auto const there =
+                std::pair(from_millis(reader.signed_number("window_start")), reader.unsigned_number("revision"));
+            if (reader.good() && there > std::pair(head.window.start(), head.revision))
+                return std::optional<Bytes>();
+            return std::optional(bytes);
+        });
+        if (!moved)
+            return moved.error();
+        return {};
+    }
+
+    static auto shared(Summary summary) -> std::shared_ptr<Summary const> {
+        return std::make_shared<Summary const>(std::move(summary));
+    }
+
+    Storage& storage_;
+    Event_Log<Storage>& log_;
+    Cache cache_;
+    std::mutex turns_mutex_;
+    std::condition_variable turns_changed_;
+    std::set<std::string> turns_;
+    std::mutex open_mutex_;
+    std::map<Base_Window, std::shared_ptr<Open_Half_Hour>> open_;
+};
+
+} // namespace memfs_cache

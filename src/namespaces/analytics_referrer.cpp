@@ -91,6 +91,8 @@ auto referrer_domain(std::string_view referrer, std::string_view own_host) noexc
         authority.remove_prefix(at + 1);
 
     auto const domain = domain_of(authority);
+    if (domain.view().empty())
+        return domain;
     own_host = trim_blanks(own_host);
     bool const same_domain = domain.view() == domain_of(own_host).view();
     bool const is_own = domain.view() == address_domain

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <iterator>
 
 namespace memfs_cache {
 namespace {
@@ -113,7 +113,7 @@ constexpr auto tool(std::string_view word, std::string_view name) -> Mark {
 /// A word that only looks like one that says something.
 constexpr auto harmless(std::string_view word) -> Mark { return {word}; }
 
-constexpr auto marks = std::to_array<Mark>({
+constexpr Mark marks[] = {
     platform("windows", System::windows), platform("win32", System::windows), platform("win64", System::windows),
     platform("cygwin", System::windows), platform("iphone", System::ios), platform("ipad", System::ios),
     platform("ipod", System::ios), platform("ios", System::ios), platform("android", System::android),
@@ -126,20 +126,21 @@ constexpr auto marks = std::to_array<Mark>({
     browser("focus", Family::firefox), browser("iceweasel", Family::firefox), browser("icecat", Family::firefox),
     browser("chrome", Family::chrome), browser("chromium", Family::chrome), browser("crios", Family::chrome),
     browser("msie", Family::internet_explorer), browser("trident", Family::internet_explorer),
-    browser("iemobile", Family::internet_explorer), browser("silk", Family::amazon_silk),
-    browser("gsa", Family::google_app), browser("fban", Family::facebook), browser("fbav", Family::facebook),
-    browser("fb_iab", Family::facebook), browser("instagram", Family::instagram),
-    browser("duckduckgo", Family::duckduckgo), browser("ddg", Family::duckduckgo),
-    browser("konqueror", Family::konqueror), browser("seamonkey", Family::seamonkey),
-    browser("ucbrowser", Family::uc_browser), browser("ucweb", Family::uc_browser),
-    browser("qqbrowser", Family::qq_browser), browser("mqqbrowser", Family::qq_browser),
-    browser("miuibrowser", Family::miui_browser), browser("huaweibrowser", Family::huawei_browser),
-    browser("yabrowser", Family::yandex_browser), browser("whale", Family::whale), browser("vivaldi", Family::vivaldi),
+    browser("iemobile", Family::internet_explorer), browser("gsa", Family::google_app),
+    browser("fban", Family::facebook), browser("fbav", Family::facebook), browser("fb_iab", Family::facebook),
+    browser("instagram", Family::instagram), browser("duckduckgo", Family::duckduckgo),
+    browser("ddg", Family::duckduckgo), browser("konqueror", Family::konqueror),
+    browser("seamonkey", Family::seamonkey), browser("ucbrowser", Family::uc_browser),
+    browser("ucweb", Family::uc_browser), browser("qqbrowser", Family::qq_browser),
+    browser("mqqbrowser", Family::qq_browser), browser("miuibrowser", Family::miui_browser),
+    browser("huaweibrowser", Family::huawei_browser), browser("yabrowser", Family::yandex_browser),
+    browser("whale", Family::whale), browser("vivaldi", Family::vivaldi),
     browser("samsungbrowser", Family::samsung_internet), browser("opera", Family::opera), browser("opr", Family::opera),
     browser("opios", Family::opera), browser("opt", Family::opera), browser("opx", Family::opera),
     browser("edge", Family::edge), browser("edg", Family::edge), browser("edga", Family::edge),
     browser("edgios", Family::edge), browser("lynx", Family::lynx), browser("links", Family::links),
     browser("elinks", Family::links), browser("w3m", Family::w3m),
+    Mark{"silk", Family::amazon_silk, System::android}, // older ones say only Linux
 
     // Search engines.
     robot("googlebot", "Googlebot"), robot("adsbot-google", "AdsBot-Google"),
@@ -237,7 +238,7 @@ constexpr auto marks = std::to_array<Mark>({
 
     robot("favicon", other_bot),
     harmless("cubot"), // a maker of phones
-});
+};
 
 /// Ends of words that only robots have.
 constexpr auto robot_endings = std::to_array<std::string_view>({"bot", "bots", "spider", "crawler", "crawl", "scraper",
@@ -262,7 +263,7 @@ constexpr auto fold(char c) noexcept -> char { return word_bytes[static_cast<uns
 class Mark_Table {
   public:
     constexpr Mark_Table() {
-        for (std::size_t i = 0; i < marks.size(); ++i) {
+        for (std::size_t i = 0; i < std::size(marks); ++i) {
             auto slot = slot_of(marks[i].word);
             while (slots_[slot] != 0)
                 slot = (slot + 1) % slots_.size();
@@ -303,6 +304,8 @@ auto has_robot_ending(std::string_view word) noexcept -> bool {
 
 /// What a word says: as a whole, else what its part before the first '-', '_' or '.' says (Googlebot-Image).
 auto mark_of(std::string_view word) noexcept -> Mark const* {
+    if (is_ascii_digit(word.front()) && is_ascii_digit(word.back()))
+        return nullptr; // a version, the most frequent word of all
     if (auto const* whole = mark_table.find(word))
         return whole;
     auto const stem = word.substr(0, word.find_first_of("-_."));
@@ -363,7 +366,7 @@ auto classify_user_agent(std::string_view header) noexcept -> User_Agent {
             ++end;
         if (is_url(header, at, end)) {
             unnamed_bot = true;
-            // What a path says is not about the client: http://www.feedly.com/fetcher.html
+            // What a path says is not about the client: http://feeds.example/fetcher.html
             end = std::min(header.find_first_of(" ;,)", end), header.size());
         } else if (auto const* mark = mark_of(header.substr(at, end - at)); mark && (at == 0 || !mark->only_first)) {
             if (!mark->bot.empty() && mark->bot != other_bot)
@@ -388,7 +391,7 @@ auto is_normalised_user_agent(std::string_view text) noexcept -> bool {
                 return true;
         }
     }
-    return std::any_of(marks.begin(), marks.end(), [text](Mark const& mark) { return mark.bot == text; });
+    return std::any_of(std::begin(marks), std::end(marks), [text](Mark const& mark) { return mark.bot == text; });
 }
 
 } // namespace memfs_cache

@@ -84,7 +84,7 @@ def test_salts_hold_salts_only_and_belong_to_their_owner(store, small_log):
 
 HOSTILE_TARGETS = [
     "/?token=S3cr3ttarget", "/index.html?q=S3cr3ttarget#S3cr3ttarget", "/docs/page.html?a=1&b=S3cr3ttarget", "/none?S3cr3ttarget",
-    "/%3fS3cr3ttarget", "http://S3cr3ttarget@127.0.0.1/index.html?S3cr3ttarget", "/a;b?c=S3cr3ttarget", "/?ip=2001:db8::5ca1:ab1e",
+    "http://S3cr3ttarget@127.0.0.1/index.html?S3cr3ttarget", "/a;b?c=S3cr3ttarget", "/?ip=2001:db8::5ca1:ab1e",
     "/docs/%00?S3cr3ttarget", "/../../outside.txt?S3cr3ttarget", "/analytics/pulse?window_minutes=S3cr3ttarget",
     "/%ff?S3cr3ttarget", "//evil.example/?S3cr3ttarget", "/?" + "S3cr3ttarget" * 50,
 ]

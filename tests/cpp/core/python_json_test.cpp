@@ -235,6 +235,8 @@ TEST_SUITE("core/python_json") {
         CHECK(round_trip(R"("\"\\\/\b\f\n\r\t")") == R"("\"\\/\b\f\n\r\t")");
         CHECK(round_trip("\"\x7f é 日\xc2\x80\"") == R"("\u007f \u00e9 \u65e5\u0080")");
         CHECK(round_trip(R"("\u0000\u001F\u00e9\uD83D\uDE00")") == R"("\u0000\u001f\u00e9\ud83d\ude00")");
+        CHECK(round_trip(R"("\ud7ff\uE000\uffff\ud800\udc00\udbff\udfff")") ==
+              R"("\ud7ff\ue000\uffff\ud800\udc00\udbff\udfff")");
         CHECK(*Python_Json::parse(R"("\ud83d\ude00")")->get_if<std::string>() == "\xf0\x9f\x98\x80");
     }
 
@@ -243,6 +245,7 @@ TEST_SUITE("core/python_json") {
         CHECK(round_trip(R"("\ude00\ud83d")") == R"("\ude00\ud83d")");
         CHECK(round_trip(R"("\ud83d\ud83d\ude00")") == R"("\ud83d\ud83d\ude00")");
         CHECK(round_trip(R"("\ud83d\u0041")") == R"("\ud83dA")");
+        CHECK(round_trip(R"("\ud83d\uffff")") == R"("\ud83d\uffff")");
         CHECK(round_trip(R"("\ud83d\n")") == R"("\ud83d\n")");
         CHECK(round_trip("\"\xed\xa0\xbd\"") == R"("\ud83d")");
         CHECK(*Python_Json::parse(R"("\ud83d")")->get_if<std::string>() == "\xed\xa0\xbd");
@@ -283,6 +286,7 @@ TEST_SUITE("core/python_json") {
                                             {"01", "at byte 1 expected the end"},
                                             {"1.", "at byte 1 expected the end"},
                                             {"1.e5", "at byte 1 expected the end"},
+                                            {"1.-5", "at byte 1 expected the end"},
                                             {"1e+", "at byte 1 expected the end"},
                                             {".5", "at byte 0 expected a value"},
                                             {"-", "at byte 0 expected a value"},

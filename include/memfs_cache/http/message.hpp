@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/clock.hpp>
+#include <memfs_cache/core/unique_fd.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace memfs_cache {
+
+/// An instant as headers spell it: "Fri, 13 Feb 2026 14:05:09 GMT".
+[[nodiscard]] auto http_date(Utc_Time time) -> std::string;
+
+/// Header lines of a message in their order; names are compared without case.
+class Headers {
+  public:
+    struct Line {
+        std::string name;
+        std::string value;
+    };
+
+    Headers() = default;
+    Headers(std::initializer_list<Line> lines) : lines_(lines) {}
+
+    void add(std::string name, std::string value) { lines_.push_back({std::move(name), std::move(value)}); }
+    /// Value of the first line of that name; "" when there is none.
+    [[nodiscard]] auto value(std::string_view name) const noexcept -> std::string_view;
+    /// Values of all lines of that name as one list: what several lines mean (RFC 9110 section 5.3).
+    [[nodiscard]] auto joined(std::string_view name) const -> std::string;
+
+    [[nodiscard]] auto begin() const noexcept { return lines_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return lines_.end(); }
+
+  private:
+    std::vector<Line> lines_;
+};
+
+/// A request as any host hands it over: the server of this library, or an ASGI adapter.
+struct Request {
+    std::string method; ///< as sent; methods are case-sensitive
+    std::string target; ///< as sent: path, then '?' and the query
+    Headers headers;
+    std::string body;
+    std::string remote; ///< address of the peer without port; "" if unknown
+};
+
+/// A part of an open file, which the host sends in pieces instead of loading it.
+struct File_Part {
+    Unique_Fd file;
+    std::uint64_t offset_bytes = 0;
+    std::uint64_t size_bytes = 0;
+};
+
+/// An answer. It always holds what GET would get: a host answers HEAD with the size of the body and without the body.
+/// A host sets Content-Length and Connection itself.
+struct Response {
+    int status = 200;
+    Headers headers;
+    std::variant<Bytes, File_Part> body;
+    std::string route; ///< template that matched, such as /tokens/{name}; recorded instead of the path; "" if none
+
+    [[nodiscard]] auto body_bytes() const noexcept -> std::uint64_t;
+};
+
+/// Answers one request.
+/// Threads: called from every thread of a host at once.
+using Handler = std::function<Response(Request const&)>;
+
+/// Is told, in a sentence, what the person who runs the host should know and no client may read.
+using Log = std::function<void(std::string_view)>;
+
+/// Runs the work of a request. An exception becomes a 500 that says nothing of it, and its text goes to `log`.
+[[nodiscard]] auto answer(std::function<Response()> const& work, Log const& log) -> Response;
+
+} // namespace memfs_cache

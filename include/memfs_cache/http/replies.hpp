@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/error.hpp>
+#include <memfs_cache/http/message.hpp>
+
+#include <boost/json/fwd.hpp>
+
+#include <string_view>
+
+namespace memfs_cache {
+
+/// The HTTP status of every error of the library; the only such table.
+[[nodiscard]] auto status_of(Errc code) noexcept -> int;
+
+/// A JSON body that no cache keeps.
+[[nodiscard]] auto json_reply(boost::json::value const& body, int status = 200) -> Response;
+
+/// `{"error": {"code", "message", "field"?}}`.
+/// @param code     word that programs compare
+/// @param message  sentence for the person who sent the request; never repeats what was sent
+/// @param field    name of the parameter or member that is wrong; "" if it is none
+[[nodiscard]] auto error_reply(int status, std::string_view code, std::string_view message, std::string_view field = {})
+    -> Response;
+
+/// The same for an Error of the library. The context of `internal` stays inside.
+[[nodiscard]] auto error_reply(Error const& error, std::string_view field = {}) -> Response;
+
+/// 405 with the methods that there are.
+[[nodiscard]] auto method_not_allowed(std::string allow) -> Response;
+
+} // namespace memfs_cache

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/http/replies.hpp>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace memfs_cache {
+
+auto status_of(Errc code) noexcept -> int {
+    switch (code) {
+    case Errc::invalid_argument:
+        return 400;
+    case Errc::permission_denied:
+        return 403;
+    case Errc::not_found:
+        return 404;
+    case Errc::already_exists:
+    case Errc::conflict:
+        return 409;
+    case Errc::too_large:
+        return 413;
+    case Errc::throttled:
+        return 429;
+    case Errc::corrupt_data:
+    case Errc::unsupported:
+    case Errc::internal:
+        return 500;
+    case Errc::indeterminate:
+    case Errc::no_space:
+    case Errc::unavailable:
+    case Errc::timed_out:
+    case Errc::closed:
+        return 503;
+    }
+    return 500;
+}
+
+auto json_reply(boost::json::value const& body, int status) -> Response {
+    Response response;
+    response.status = status;
+    response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    response.body = boost::json::serialize(body);
+    return response;
+}
+
+auto error_reply(int status, std::string_view code, std::string_view message, std::string_view field) -> Response {
+    boost::json::object error{{"code", code}, {"message", message}};
+    if (!field.empty())
+        error["field"] = field;
+    return json_reply(boost::json::object{{"error", std::move(error)}}, status);
+}
+
+auto error_reply(Error const& error, std::string_view field) -> Response {
+    auto const& row = info(error.code);
+    bool const tell = error.code != Errc::internal && !error.context.empty();
+    return error_reply(status_of(error.code), row.name, tell ? std::string_view(error.context) : row.sentence, field);
+}
+
+auto method_not_allowed(std::string allow) -> Response {
+    auto response = error_reply(405, "method_not_allowed", "This path answers only " + allow + ".");
+    response.headers.add("Allow", std::move(allow));
+    return response;
+}
+
+} // namespace memfs_cache

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/ascii.hpp>
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/http/replies.hpp>
+#include <memfs_cache/http/static_files.hpp>
+#include <memfs_cache/http/url.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <optional>
+#include <sys/stat.h>
+
+namespace memfs_cache {
+namespace {
+
+auto content_type(std::string_view name) -> std::string_view {
+    using Row = std::pair<std::string_view, std::string_view>;
+    static constexpr std::array<Row, 24> table{{
+        {".html", "text/html; charset=utf-8"},
+        {".htm", "text/html; charset=utf-8"},
+        {".css", "text/css; charset=utf-8"},
+        {".js", "text/javascript; charset=utf-8"},
+        {".mjs", "text/javascript; charset=utf-8"},
+        {".txt", "text/plain; charset=utf-8"},
+        {".md", "text/markdown; charset=utf-8"},
+        {".csv", "text/csv; charset=utf-8"},
+        {".json", "application/json"},
+        {".webmanifest", "application/manifest+json"},
+        {".map", "application/json"},
+        {".xml", "application/xml"},
+        {".svg", "image/svg+xml"},
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".jpeg", "image/jpeg"},
+        {".gif", "image/gif"},
+        {".webp", "image/webp"},
+        {".avif", "image/avif"},
+        {".ico", "image/x-icon"},
+        {".woff2", "font/woff2"},
+        {".wasm", "application/wasm"},
+        {".pdf", "application/pdf"},
+        {".mp4", "video/mp4"},
+    }};
+    auto const dot = name.rfind('.');
+    auto const extension = dot == std::string_view::npos ? std::string_view{} : name.substr(dot);
+    auto const* const row =
+        std::find_if(table.begin(), table.end(), [&](Row const& r) { return equals_lower(extension, r.first); });
+    return row == table.end() ? "application/octet-stream" : row->second;
+}
+
+/// One step down from an open folder. Following no link at any step is what keeps a path below the root, also while
+/// somebody rearranges the folders.
+auto open_below(Unique_Fd const& folder, std::string const& name, int flags) -> Unique_Fd {
+    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos)
+        return {};
+    return Unique_Fd(::openat(folder.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags));
+}
+
+struct Opened {
+    Unique_Fd file;
+    struct stat status {};
+};
+
+auto open_entry(Unique_Fd const& folder, std::string const& name) -> std::optional<Opened> {
+    Opened opened;
+    opened.file = open_below(folder, name, O_NONBLOCK); // a pipe without a writer would block
+    if (!opened.file || ::fstat(opened.file.get(), &opened.status) != 0)
+        return std::nullopt;
+    return opened;
+}
+
+/// Does a list of entity tags name this one? Weak and strong count alike.
+auto names_tag(std::string_view list, std::string_view tag) -> bool {
+    while (!list.empty()) {
+        auto const comma = list.find(',');
+        auto item = trim_blanks(list.substr(0, comma));
+        if (item.starts_with("W/"))
+            item.remove_prefix(2);
+        if (item == tag || item == "*")
+            return true;
+        list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+    }
+    return false;
+}
+
+struct Range {
+    std::uint64_t first = 0;
+    std::uint64_t size = 0; ///< 0: nothing of the range is there
+};
+
+/// A single range of a file; nothing for what RFC 9110 lets a server ignore: several ranges, other units, bad syntax.
+auto parse_range(std::string_view text, std::uint64_t file_size) -> std::optional<Range> {
+    if (!text.starts_with("bytes="))
+        return std::nullopt;
+    text.remove_prefix(6);
+    auto const dash = text.find('-');
+    if (dash == std::string_view::npos)
+        return std::nullopt;
+    auto const first = parse_decimal(text.substr(0, dash));
+    auto const last = parse_decimal(text.substr(dash + 1));
+    bool const from_end = dash == 0;
+    bool const to_end = dash + 1 == text.size();
+    if (from_end ? !last : !first || (!to_end && (!last || *last < *first)))
+        return std::nullopt;
+
+    if (from_end) {
+        auto const size = std::min(*last, file_size);
+        return Range{file_size - size, size};
+    }
+    if (*first >= file_size)
+        return Range{};
+    return Range{*first, (to_end ? file_size - 1 : std::min(*last, file_size - 1)) - *first + 1};
+}
+
+auto not_found() -> Response { return error_reply(404, "not_found", "There is no such file."); }
+
+auto folder_redirect(std::vector<std::string> const& segments) -> Response {
+    std::string location;
+    for (auto const& segment : segments)
+        location.append("/").append(percent_encode(segment));
+    Response response;
+    response.status = 308;
+    response.headers = {{"Location", location + "/"}};
+    return response;
+}
+
+auto file_reply(Request const& request, Opened opened, std::string_view name) -> Response {
+    auto const size = static_cast<std::uint64_t>(opened.status.st_size);
+    auto const& modified = opened.status.st_mtim;
+    auto const nanos =
+        static_cast<std::uint64_t>(modified.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(modified.tv_nsec);
+    auto const tag = '"' + to_hex(nanos) + '-' + to_hex(size) + '"';
+    auto const date = http_date(from_millis(static_cast<std::int64_t>(modified.tv_sec) * 1000));
+
+    Response response;
+    response.headers = {
+        {"ETag", tag}, {"Last-Modified", date}, {"Cache-Control", "no-cache"}, {"X-Content-Type-Options", "nosniff"}};
+
+    // A date that is not ours, letter by letter, only costs the client a transfer.
+    auto const known_tags = request.headers.value("If-None-Match");
+    if (known_tags.empty() ? request.headers.value("If-Modified-Since") == date : names_tag(known_tags, tag)) {
+        response.status = 304;
+        return response;
+    }
+
+    response.headers.add("Content-Type", std::string(content_type(name)));
+    response.headers.add("Accept-Ranges", "bytes");
+    Range range{0, size};
+    auto const if_range = request.headers.value("If-Range");
+    if (request.method == "GET" && (if_range.empty() || if_range == tag || if_range == date)) {
+        if (auto const asked = parse_range(request.headers.value("Range"), size)) {
+            auto const total = "/" + std::to_string(size);
+            if (asked->size == 0) {
+                response = error_reply(416, "range_not_satisfiable", "The range lies outside the file.");
+                response.headers.add("Content-Range", "bytes *" + total);
+                return response;
+            }
+            range = *asked;
+            response.status = 206;
+            response.headers.add("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                                      std::to_string(range.first + range.size - 1) + total);
+        }
+    }
+    response.body = File_Part{std::move(opened.file), range.first, range.size};
+    return response;
+}
+
+} // namespace
+
+auto Static_Files::open(std::string const& folder) -> Result<Static_Files> {
+    Unique_Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root)
+        return error_from_errno(errno, "opening", "the folder of static files " + folder);
+    return Static_Files(std::move(root));
+}
+
+auto Static_Files::operator()(Request const& request) const -> Response {
+    if (request.method != "GET" && request.method != "HEAD")
+        return method_not_allowed("GET, HEAD");
+    auto const url = parse_target(request.target);
+    if (!url)
+        return error_reply(url.error());
+
+    auto const& segments = url->segments;
+    Unique_Fd folder;
+    for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
+        folder = open_below(i == 0 ? *root_ : folder, segments[i], O_DIRECTORY);
+        if (!folder)
+            return not_found();
+    }
+    bool const asks_folder = segments.back().empty();
+    auto const name = asks_folder ? std::string("index.html") : segments.back();
+    auto opened = open_entry(folder ? folder : *root_, name);
+    if (!opened)
+        return not_found();
+    if (S_ISDIR(opened->status.st_mode) && !asks_folder)
+        return folder_redirect(segments);
+    if (!S_ISREG(opened->status.st_mode))
+        return not_found();
+    return file_reply(request, std::move(*opened), name);
+}
+
+} // namespace memfs_cache

@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/http_client.hpp"
+#include "support/printers.hpp"
+#include <memfs_cache/http/static_files.hpp>
+#include <memfs_cache/server/server.hpp>
+#include <memfs_cache/server/stop_signals.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <fcntl.h>
+#include <future>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace memfs_cache;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What the observer was told, kept.
+struct Told {
+    std::string method, target, remote, forwarded_for, user_agent, referrer, content_type, country, route;
+    int status;
+    std::uint64_t content_bytes;
+    std::int64_t duration_us;
+};
+
+/// A server on a free port of the loopback, and everything its observer heard.
+class Fixture {
+  public:
+    explicit Fixture(Handler handler, Server_Options options = {})
+        : server_(Server::start(
+                      {"127.0.0.1", 0},
+                      std::move(handler),
+                      [this](Request_View const& view) { hear(view); },
+                      std::move(options))
+                      .value()) {}
+
+    [[nodiscard]] auto port() const -> std::uint16_t { return server_.address().port; }
+    [[nodiscard]] auto server() -> Server& { return server_; }
+
+    /// Waits until so many requests were told of.
+    auto told(std::size_t count) -> std::vector<Told> {
+        std::unique_lock lock(mutex_);
+        REQUIRE(heard_.wait_for(lock, 20s, [&] { return told_.size() >= count; }));
+        CHECK(told_.size() == count);
+        return told_;
+    }
+
+  private:
+    void hear(Request_View const& view) {
+        std::lock_guard const lock(mutex_);
+        auto const text = [](std::string_view borrowed) { return std::string(borrowed); };
+        told_.push_back({text(view.method), text(view.target), text(view.remote), text(view.forwarded_for),
+                         text(view.user_agent), text(view.referrer), text(view.content_type), text(view.country),
+                         text(view.route), view.status, view.content_bytes, view.duration_us.value()});
+        heard_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable heard_;
+    std::vector<Told> told_;
+    Server server_; // last: its threads use the others
+};
+
+auto text_reply(std::string text) -> Response {
+    Response response;
+    response.headers = {{"Content-Type", "text/plain"}};
+    response.body = std::move(text);
+    return response;
+}
+
+/// Says what it was sent: enough to see that nothing was lost or mixed up.
+auto echo(Request const& request) -> Response {
+    return text_reply(request.method + " " + request.target + " " + request.body);
+}
+
+/// A file of zeros without a name, for answers larger than any buffer.
+auto large_file(std::uint64_t size_bytes) -> Unique_Fd {
+    Unique_Fd file(::open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+    REQUIRE(file);
+    REQUIRE(::ftruncate(file.get(), static_cast<off_t>(size_bytes)) == 0);
+    return file;
+}
+
+} // namespace
+
+TEST_SUITE("server/server") {
+    TEST_CASE("what is told is what was sent") {
+        Server_Options options;
+        options.country_header = "X-Country";
+        Fixture fixture(
+            [](Request const&) {
+                auto response = text_reply("hello");
+                response.status = 201;
+                response.route = "/things/{id}";
+                return response;
+            },
+            options);
+        auto const before = std::chrono::steady_clock::now();
+        Http_Client client(fixture.port());
+        auto const reply =
+            client.get("/things/7?q=1", "User-Agent: Agent/1\r\nReferer: https://other.example/p\r\nX-Country: PT\r\n"
+                                        "X-Forwarded-For: 10.0.0.1\r\nx-forwarded-for: 10.0.0.2\r\n");
+        auto const told = fixture.told(1).front();
+        auto const around_us =
+            std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before);
+
+        CHECK(reply.status == 201);
+        CHECK(reply.body == "hello");
+        CHECK(reply.headers.value("Content-Type") == "text/plain");
+        CHECK(!reply.headers.value("Date").empty());
+        CHECK(told.status == 201);
+        CHECK(told.content_bytes == 5);
+        CHECK(told.duration_us >= 0);
+        CHECK(told.duration_us <= around_us.count());
+        CHECK(told.method == "GET");
+        CHECK(told.target == "/things/7?q=1");
+        CHECK(told.remote == "127.0.0.1");
+        CHECK(told.forwarded_for == "10.0.0.1, 10.0.0.2");
+        CHECK(told.user_agent == "Agent/1");
+        CHECK(told.referrer == "https://other.example/p");
+        CHECK(told.content_type == "text/plain");
+        CHECK(told.country == "PT");
+        CHECK(told.route == "/things/{id}");
+    }
+
+    TEST_CASE("the duration begins with the first byte of a request and ends with the last byte of its answer") {
+        Fixture fixture([](Request const&) {
+            std::this_thread::sleep_for(20ms);
+            return text_reply("slow");
+        });
+        Http_Client client(fixture.port());
+        std::this_thread::sleep_for(30ms); // before the first byte: not counted
+        auto const before = std::chrono::steady_clock::now();
+        client.send("GET / HT");
+        std::this_thread::sleep_for(20ms);
+        client.send("TP/1.1\r\nHost: test\r\n\r\n");
+        CHECK(client.receive().status == 200);
+        auto const told = fixture.told(1).front();
+        auto const around_us =
+            std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before);
+        CHECK(told.duration_us >= 40'000);
+        CHECK(told.duration_us <= around_us.count());
+    }
+
+    TEST_CASE("a handler that throws is told as the 500 that was sent, and says nothing of why") {
+        std::string logged;
+        Server_Options options;
+        options.log = [&](std::string_view text) { logged = text; };
+        Fixture fixture([](Request const&) -> Response { throw std::runtime_error("secret"); }, options);
+        Http_Client client(fixture.port());
+        auto const reply = client.get("/");
+        auto const told = fixture.told(1).front();
+        CHECK(reply.status == 500);
+        CHECK(reply.body.find("secret") == std::string::npos);
+        CHECK(reply.body.find("\"code\":\"internal\"") != std::string::npos);
+        CHECK(told.status == 500);
+        CHECK(told.content_bytes == reply.body.size());
+        CHECK(logged.find("secret") != std::string::npos);
+        CHECK(client.get("/").status == 500); // and the connection lives on
+    }
+
+    TEST_CASE("a handler cannot smuggle header lines or lengths") {
+        for (Headers::Line const& line : {Headers::Line{"X-A", "b\r\nSet-Cookie: c"},
+                                          {"X-A\r\nX-B", "c"},
+                                          {"Content-Length", "1"},
+                                          {"connection", "close"},
+                                          {"X A", "b"},
+                                          {"", "b"},
+                                          {"X-A", std::string(1, '\0')}}) {
+            CAPTURE(line.name);
+            Fixture fixture([&](Request const&) {
+                auto response = text_reply("x");
+                response.headers.add(line.name, line.value);
+                return response;
+            });
+            CHECK(Http_Client(fixture.port()).get("/").status == 500);
+        }
+        Fixture fixture([](Request const&) {
+            auto response = text_reply("x");
+            response.status = 99;
+            return response;
+        });
+        CHECK(Http_Client(fixture.port()).get("/").status == 500);
+    }
+
+    TEST_CASE("an observer that throws costs the request nothing") {
+        auto server = Server::start({}, echo, [](Request_View const&) { throw std::runtime_error("full"); }).value();
+        Http_Client client(server.address().port);
+        CHECK(client.get("/a").body == "GET /a ");
+        CHECK(client.get("/b").body == "GET /b ");
+    }
+
+    TEST_CASE("a body over the limit is 413 and names the limit, also when it comes in chunks") {
+        Server_Options options;
+        options.body_limit_bytes = 10;
+        Fixture fixture(echo, options);
+        std::string const post = "POST / HTTP/1.1\r\nHost: test\r\n";
+
+        Http_Client fits(fixture.port());
+        fits.send(post + "Content-Length: 10\r\n\r\n0123456789");
+        CHECK(fits.receive().body == "POST / 0123456789");
+
+        Http_Client announced(fixture.port());
+        announced.send(post + "Content-Length: 11\r\n\r\n");
+        auto const reply = announced.receive();
+        CHECK(reply.status == 413);
+        CHECK(reply.body.find("limit of 10 bytes") != std::string::npos);
+        CHECK(reply.body.find("\"too_large\"") != std::string::npos);
+        CHECK(announced.is_closed());
+
+        Http_Client chunked(fixture.port());
+        chunked.send(post + "Transfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n6\r\n");
+        chunked.send("012345\r\n0\r\n\r\n");
+        CHECK(chunked.receive().status == 413);
+
+        auto const told = fixture.told(3);
+        CHECK(told[1].status == 413);
+        CHECK(told[1].content_bytes == reply.body.size());
+        CHECK(told[1].method == "POST");
+    }
+
+    TEST_CASE("the answer to a refused upload arrives while the client still sends") {
+        Server_Options options;
+        options.body_limit_bytes = 10;
+        Fixture fixture(echo, options);
+        Http_Client client(fixture.port());
+        std::string const megabytes(4 * 1024 * 1024, 'x');
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4194304\r\n\r\n" + megabytes);
+        CHECK(client.receive().status == 413);
+    }
+
+    TEST_CASE("headers over the limit are 431 and name the limit") {
+        Fixture fixture(echo);
+        Http_Client line(fixture.port());
+        line.send("GET /" + std::string(17'000, 'a') + " HTTP/1.1\r\nHost: test\r\n\r\n");
+        CHECK(line.receive().status == 431);
+
+        Http_Client headers(fixture.port());
+        headers.send("GET /path HTTP/1.1\r\nHost: test\r\nX-Secret: " + std::string(17'000, 'a') + "\r\n\r\n");
+        auto const reply = headers.receive();
+        CHECK(reply.status == 431);
+        CHECK(reply.body.find("16384 bytes") != std::string::npos);
+        CHECK(fixture.told(2)[1].status == 431);
+        CHECK(fixture.told(2)[1].target == "/path");
+
+        Http_Client fits(fixture.port());
+        CHECK(fits.get("/", "X-Long: " + std::string(15'000, 'a') + "\r\n").status == 200);
+    }
+
+    TEST_CASE("what is not HTTP/1.1 is 400, told, and not repeated") {
+        std::vector<std::string> const garbage{
+            "secret\r\n\r\n",
+            "GET / HTTP/9.9\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: test\r\nsecret\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: secret\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)};
+        Fixture fixture(echo);
+        for (auto const& bytes : garbage) {
+            CAPTURE(bytes);
+            Http_Client client(fixture.port());
+            client.send(bytes);
+            client.shut_down_sending();
+            auto const reply = client.receive();
+            CHECK(reply.status == 400);
+            CHECK(reply.body.find("\"invalid_argument\"") != std::string::npos);
+            CHECK(reply.body.find("secret") == std::string::npos);
+            CHECK(client.is_closed());
+        }
+        for (auto const& told : fixture.told(garbage.size()))
+            CHECK(told.status == 400);
+    }
+
+    TEST_CASE("a request that does not arrive in time is 408") {
+        Server_Options options;
+        options.request_timeout = 50ms;
+        Fixture fixture(echo, options);
+        Http_Client client(fixture.port());
+        client.send("GET /late HTTP/1.1\r\n");
+        auto const reply = client.receive();
+        CHECK(reply.status == 408);
+        CHECK(reply.body.find("\"timed_out\"") != std::string::npos);
+        CHECK(client.is_closed());
+        CHECK(fixture.told(1).front().status == 408);
+        CHECK(fixture.told(1).front().target == "/late");
+    }
+
+    TEST_CASE("an idle connection is closed without a word and is not a request") {
+        Server_Options options;
+        options.idle_timeout = 50ms;
+        Fixture fixture(echo, options);
+        Http_Client silent(fixture.port());
+        CHECK(silent.is_closed());
+        Http_Client kept(fixture.port());
+        CHECK(kept.get("/").status == 200);
+        CHECK(kept.is_closed());
+        CHECK(fixture.told(1).size() == 1);
+    }
+
+    TEST_CASE("HEAD has the length and not the body") {
+        Fixture fixture([](Request const&) { return text_reply("hello"); });
+        Http_Client client(fixture.port());
+        client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n");
+        auto const reply = client.receive("HEAD");
+        CHECK(reply.headers.value("Content-Length") == "5");
+        CHECK(client.get("/").body == "hello"); // had a body followed, this answer would begin with it
+        CHECK(fixture.told(2)[0].content_bytes == 0);
+        CHECK(fixture.told(2)[1].content_bytes == 5);
+    }
+
+    TEST_CASE("204 and 304 have neither body nor length") {
+        std::atomic<int> status{204};
+        Fixture fixture([&](Request const&) {
+            auto response = text_reply("never");
+            response.status = status;
+            return response;
+        });
+        Http_Client client(fixture.port());
+        for (int const code : {204, 304}) {
+            status = code;
+            auto const reply = client.get("/");
+            CHECK(reply.status == code);
+            CHECK(reply.headers.value("Content-Length").empty());
+        }
+        status = 200;
+        CHECK(client.get("/").body == "never");
+        CHECK(fixture.told(3)[1].content_bytes == 0);
+    }
+
+    TEST_CASE("a connection is kept or closed as the client asks") {
+        Fixture fixture(echo);
+        Http_Client kept(fixture.port());
+        CHECK(kept.get("/1").body == "GET /1 ");
+        CHECK(kept.get("/2").headers.value("Connection").empty());
+        auto const last = kept.get("/3", "Connection: close\r\n");
+        CHECK(last.headers.value("Connection") == "close");
+        CHECK(kept.is_closed());
+
+        Http_Client old(fixture.port());
+        old.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        CHECK(old.receive().headers.value("Connection") == "keep-alive");
+        old.send("GET / HTTP/1.0\r\n\r\n");
+        CHECK(old.receive().headers.value("Connection") == "close");
+        CHECK(old.is_closed());
+    }
+
+    TEST_CASE("requests sent ahead are answered in order, however they are cut into packets") {
+        Fixture fixture(echo);
+        std::string requests;
+        for (int i = 0; i < 20; ++i) {
+            requests += "POST /" + std::to_string(i) + " HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc";
+        }
+        for (std::size_t const cut : {requests.size(), std::size_t{7}}) {
+            Http_Client client(fixture.port());
+            for (std::size_t at = 0; at < requests.size(); at += cut)
+                client.send(requests.substr(at, cut));
+            for (int i = 0; i < 20; ++i)
+                CHECK(client.receive().body == "POST /" + std::to_string(i) + " abc");
+        }
+        CHECK(fixture.told(40).size() == 40);
+    }
+
+    TEST_CASE("a body in chunks arrives whole") {
+        Fixture fixture(echo);
+        Http_Client client(fixture.port());
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2");
+        client.send("\r\nde\r\n0\r\n\r\n");
+        CHECK(client.receive().body == "POST / abcde");
+        CHECK(client.get("/next").body == "GET /next ");
+    }
+
+    TEST_CASE("a client that waits for leave to send its body gets it, or the refusal at once") {
+        Server_Options options;
+        options.body_limit_bytes = 10;
+        Fixture fixture(echo, options);
+        Http_Client client(fixture.port());
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        CHECK(client.receive().status == 100);
+        client.send("abc");
+        CHECK(client.receive().body == "POST / abc");
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n");
+        CHECK(client.receive().status == 413);
+    }
+
+    TEST_CASE("a client that has finished sending still gets its answers") {
+        Fixture fixture(echo);
+        Http_Client client(fixture.port());
+        client.send("GET /1 HTTP/1.1\r\nHost: test\r\n\r\nGET /2 HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.shut_down_sending();
+        CHECK(client.receive().body == "GET /1 ");
+        CHECK(client.receive().body == "GET /2 ");
+        CHECK(client.is_closed());
+        CHECK(fixture.told(2).size() == 2);
+    }
+
+    TEST_CASE("slow clients hold nobody up, not even on a single thread") {
+        Server_Options options;
+        options.threads = 1;
+        std::uint64_t const size = 64 * 1024 * 1024;
+        Fixture fixture(
+            [&](Request const& request) {
+                if (request.target != "/large")
+                    return echo(request);
+                auto response = text_reply("");
+                response.body = File_Part{large_file(size), 0, size};
+                return response;
+            },
+            options);
+        Http_Client half(fixture.port());
+        half.send("GET /half HTT");
+        Http_Client deaf(fixture.port(), 4096);
+        deaf.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n"); // and reads nothing
+        CHECK(Http_Client(fixture.port()).get("/quick").body == "GET /quick ");
+        half.send("P/1.1\r\nHost: test\r\n\r\n");
+        CHECK(half.receive().body == "GET /half ");
+        CHECK(fixture.told(2).size() == 2);
+        deaf.vanish();
+        CHECK(fixture.told(3)[2].target == "/large");
+    }
+
+    TEST_CASE("large files arrive whole, and a client that goes away is told with the bytes that went out") {
+        std::uint64_t const size = 32 * 1024 * 1024 + 1;
+        Fixture fixture([&](Request const&) {
+            auto response = text_reply("");
+            response.body = File_Part{large_file(size + 5), 5, size};
+            return response;
+        });
+        Http_Client patient(fixture.port());
+        CHECK(patient.get("/whole").body == std::string(size, '\0'));
+        CHECK(fixture.told(1)[0].content_bytes == size);
+
+        Http_Client gone(fixture.port(), 4096);
+        gone.send("GET /part HTTP/1.1\r\nHost: test\r\n\r\n");
+        std::this_thread::sleep_for(20ms); // some bytes may go out: any number below the whole is right
+        gone.vanish();
+        auto const told = fixture.told(2)[1];
+        CHECK(told.status == 200);
+        CHECK(told.content_bytes < size);
+    }
+
+    TEST_CASE("a file that became shorter ends the connection instead of inventing bytes") {
+        Fixture fixture([](Request const&) {
+            auto response = text_reply("");
+            response.body = File_Part{large_file(100'000), 0, 200'000};
+            return response;
+        });
+        Http_Client client(fixture.port());
+        auto const reply = client.get("/");
+        CHECK(reply.headers.value("Content-Length") == "200000");
+        CHECK(reply.body.size() == 100'000);
+        CHECK(client.is_closed());
+        CHECK(fixture.told(1)[0].content_bytes == 100'000);
+    }
+
+    TEST_CASE("connections over the limit wait for their turn") {
+        Server_Options options;
+        options.max_connections = 2;
+        Fixture fixture(echo, options);
+        auto first = std::make_unique<Http_Client>(fixture.port());
+        Http_Client second(fixture.port());
+        CHECK(first->get("/1").status == 200);
+        CHECK(second.get("/2").status == 200);
+        Http_Client third(fixture.port());
+        third.send("GET /3 HTTP/1.1\r\nHost: test\r\n\r\n");
+        CHECK(second.get("/4").status == 200);
+        CHECK(fixture.told(3).size() == 3); // the third waits
+        first.reset();
+        CHECK(third.receive().body == "GET /3 ");
+    }
+
+    TEST_CASE("stop lets a request in flight end, closes the idle, and accepts no more") {
+        std::promise<void> entered;
+        std::promise<void> leave;
+        Fixture fixture([&](Request const& request) {
+            if (request.target == "/long") {
+                entered.set_value();
+                leave.get_future().wait();
+            }
+            return echo(request);
+        });
+        auto const port = fixture.port();
+        Http_Client idle(port);
+        CHECK(idle.get("/idle").status == 200);
+        Http_Client busy(port);
+        busy.send("GET /long HTTP/1.1\r\nHost: test\r\n\r\n");
+        entered.get_future().wait();
+
+        std::thread stopper([&] { fixture.server().stop(); });
+        leave.set_value();
+        CHECK(busy.receive().body == "GET /long ");
+        stopper.join();
+        CHECK(busy.is_closed());
+        CHECK(idle.is_closed());
+        CHECK(fixture.told(2)[1].status == 200);
+        fixture.server().stop(); // again: nothing
+
+        auto const again = Server::start({"127.0.0.1", port}, echo, {});
+        CHECK(again.has_value()); // the port is free
+    }
+
+    TEST_CASE("stop breaks off an answer that is never taken, once its time is over") {
+        Server_Options options;
+        options.stop_timeout = 50ms;
+        std::uint64_t const size = 64 * 1024 * 1024;
+        std::promise<void> entered;
+        Fixture fixture(
+            [&](Request const&) {
+                auto response = text_reply("");
+                response.body = File_Part{large_file(size), 0, size};
+                entered.set_value();
+                return response;
+            },
+            options);
+        Http_Client deaf(fixture.port(), 4096);
+        deaf.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+        entered.get_future().wait();
+        fixture.server().stop();
+        CHECK(fixture.told(1)[0].content_bytes < size);
+    }
+
+    TEST_CASE("a port in use is an error that names the address and the option") {
+        Fixture fixture(echo);
+        auto const taken = Server::start({"127.0.0.1", fixture.port(), "--public"}, echo, {});
+        REQUIRE(taken.has_error());
+        CHECK(taken.error().code == Errc::unavailable);
+        CHECK(taken.error().context == "127.0.0.1:" + std::to_string(fixture.port()) +
+                                           " (--public) is in use by another program: stop it or choose another port.");
+        CHECK(Server::start({"192.0.2.1", 0, "--admin"}, echo, {}).error().code == Errc::invalid_argument);
+    }
+
+    TEST_CASE("static files go through sockets with their ranges") {
+        auto const files = Static_Files::open(MEMFS_CACHE_TEST_DATA "/cpp/server").value();
+        Fixture fixture(files);
+        Http_Client client(fixture.port());
+        auto const whole = client.get("/server_test.cpp");
+        CHECK(whole.status == 200);
+        CHECK(whole.body.starts_with("// SPDX"));
+        auto const part = client.get("/server_test.cpp", "Range: bytes=3-6\r\n");
+        CHECK(part.status == 206);
+        CHECK(part.body == "SPDX");
+        CHECK(client.get("/%2e%2e%2fserver/server_test.cpp").status == 404);
+        CHECK(client.get("/../server/server_test.cpp").status == 404);
+        client.send("PUT /server_test.cpp HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+        CHECK(client.receive().status == 405);
+        CHECK(fixture.told(5)[1].content_bytes == 4);
+    }
+}
+
+TEST_SUITE("server/listen_address") {
+    TEST_CASE("addresses are read as they are written") {
+        for (std::string const text : {"127.0.0.1:8080", "[::1]:8080", "0.0.0.0:0", "[::]:65535"}) {
+            CAPTURE(text);
+            auto const address = parse_listen_address(text, "--public").value();
+            CHECK(address.value().str() == text);
+            CHECK(address->option == "--public");
+        }
+        CHECK(parse_listen_address("localhost:80", "--public").value()->str() == "127.0.0.1:80");
+        CHECK(!parse_listen_address("off", "--public").value().has_value());
+    }
+
+    TEST_CASE("anything else is refused with the option and an example") {
+        for (std::string const text :
+             {"", ":", ":8080", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1",
+              "::1:8080", "[::1]", "[127.0.0.1]:80", "example.org:80", "Off", "[]:80"}) {
+            CAPTURE(text);
+            auto const address = parse_listen_address(text, "--admin");
+            REQUIRE(address.has_error());
+            CHECK(address.error().code == Errc::invalid_argument);
+            CHECK(address.error().context.starts_with("--admin takes "));
+            CHECK(address.error().context.find("127.0.0.1:8080") != std::string::npos);
+        }
+    }
+}
+
+TEST_SUITE("server/stop_signals") {
+    TEST_CASE("a signal that came before anybody waits is not lost, and the second one is not held back") {
+        sigset_t held{};
+        {
+            Stop_Signals signals;
+            ::kill(::getpid(), SIGTERM);
+            CHECK(signals.wait() == SIGTERM);
+            ::pthread_sigmask(SIG_BLOCK, nullptr, &held);
+            CHECK(::sigismember(&held, SIGTERM) == 0);
+        }
+        ::pthread_sigmask(SIG_BLOCK, nullptr, &held);
+        CHECK(::sigismember(&held, SIGINT) == 0);
+    }
+}

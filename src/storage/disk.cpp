@@ -43,12 +43,6 @@ constexpr int attempts_limit = 100;
 
 auto in_quotes(std::string_view text) -> std::string { return std::string("'").append(text).append("'"); }
 
-auto folder_clash(std::string_view key) -> Error {
-    return fail(Errc::already_exists,
-                "key " + in_quotes(key) +
-                    ": on a disk an object and a folder of objects cannot share a name; choose another key");
-}
-
 /// What stands at a path, held open so that it can be locked.
 struct Current {
     Unique_Fd fd;
@@ -157,7 +151,8 @@ struct Storage_Disk::State {
                               Precondition const& when,
                               int fd,
                               std::string const& temporary) const -> Result<Put_Outcome>;
-    [[nodiscard]] auto make_folders_of(std::string const& path) const -> Result<void>;
+    /// Does what is needed before an object can be placed where that has just failed with `error`.
+    [[nodiscard]] auto clear_way(std::string const& key, std::string const& path, int error) const -> Result<void>;
     void remove_empty_folders(std::string_view folder) const;
     void announce_removal() const;
     [[nodiscard]] auto open_append(std::string const& key, std::string const& path, bool create) const
@@ -395,41 +390,44 @@ auto Storage_Disk::State::commit(std::string const& key,
             return error_from_errno(errno, "stat", in_quotes(key));
         if (!current->meets(when))
             return Put_Outcome{Put_State::not_applied, {}};
-        if (current->is_folder()) {
-            announce_removal(); // an empty folder is nobody's
-            if (::unlinkat(root.get(), path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
-                return folder_clash(key);
-            continue;
+        int in_the_way = EISDIR;
+        if (!current->is_folder()) {
+            struct stat status {};
+            auto const replaced = current->is_object() ? modified_nanos(current->status) : 0;
+            if (!set_modified_nanos(fd, shard.next_time(replaced)) || ::fstat(fd, &status) != 0)
+                return error_from_errno(errno, "dating", in_quotes(key));
+            auto const flags = when.kind() == Precondition::Kind::absent ? RENAME_NOREPLACE : 0U;
+            if (::renameat2(own_temporaries.get(), temporary.c_str(), root.get(), path.c_str(), flags) == 0)
+                return Put_Outcome{Put_State::applied, version_of(status)};
+            if (errno == EEXIST)
+                return Put_Outcome{Put_State::not_applied, {}}; // of another program
+            in_the_way = errno;
         }
-        struct stat status {};
-        auto const replaced = current->is_object() ? modified_nanos(current->status) : 0;
-        if (!set_modified_nanos(fd, shard.next_time(replaced)) || ::fstat(fd, &status) != 0)
-            return error_from_errno(errno, "dating", in_quotes(key));
-        auto const flags = when.kind() == Precondition::Kind::absent ? RENAME_NOREPLACE : 0U;
-        if (::renameat2(own_temporaries.get(), temporary.c_str(), root.get(), path.c_str(), flags) == 0)
-            return Put_Outcome{Put_State::applied, version_of(status)};
-        if (errno == EEXIST && flags != 0)
-            return Put_Outcome{Put_State::not_applied, {}};
-        if (errno == ENOTDIR)
-            return folder_clash(key);
-        if (errno != ENOENT)
-            return error_from_errno(errno, "rename", in_quotes(key));
-        if (auto const made = make_folders_of(path); made.has_error())
-            return made.error();
+        if (auto const cleared = clear_way(key, path, in_the_way); cleared.has_error())
+            return cleared.error();
     }
     return fail(Errc::conflict, "key " + in_quotes(key) + ": its folder is removed as fast as it is made; try again");
 }
 
-auto Storage_Disk::State::make_folders_of(std::string const& path) const -> Result<void> {
+auto Storage_Disk::State::clear_way(std::string const& key, std::string const& path, int error) const -> Result<void> {
+    if (error == EISDIR) {
+        announce_removal(); // it may be an empty folder, left by a writer that died: nobody's
+        if (::unlinkat(root.get(), path.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return {};
+        error = ENOTDIR;
+    }
+    if (error == ENOTDIR)
+        return fail(Errc::already_exists, "key " + in_quotes(key) +
+                                              ": on a disk an object and a folder of objects cannot share a name; "
+                                              "choose another key");
+    if (error != ENOENT)
+        return error_from_errno(error, "placing", in_quotes(key));
     for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-        auto const folder = path.substr(0, slash);
-        if (::mkdirat(root.get(), folder.c_str(), 0777) == 0 || errno == EEXIST)
+        if (::mkdirat(root.get(), path.substr(0, slash).c_str(), 0777) == 0 || errno == EEXIST)
             continue;
         if (errno == ENOENT)
-            return {}; // removed behind us; the caller comes again
-        if (errno == ENOTDIR)
-            return folder_clash(path);
-        return error_from_errno(errno, "creating folder", in_quotes(folder));
+            return {}; // removed behind us
+        return clear_way(key, path, errno);
     }
     return {};
 }
@@ -569,27 +567,28 @@ auto Storage_Disk::State::open_append(std::string const& key, std::string const&
     -> Result<std::shared_ptr<Appender>> {
     auto opened = std::make_shared<Appender>();
     opened->fd = open_at(root.get(), path, O_RDWR);
-    if (!opened->fd && errno == ENOENT && create) {
+    if (!opened->fd && create) {
         Shard const shard(locks.get(), path); // so that it is dated before anything can take it away
         if (!shard.held())
             return error_from_errno(errno, "locking", in_quotes(key));
-        for (int attempt = 0; !opened->fd && attempt < attempts_limit; ++attempt) {
+        for (int attempt = 0; attempt < attempts_limit; ++attempt) {
             opened->fd = open_at(root.get(), path, O_RDWR | O_CREAT | O_EXCL, 0666);
-            if (opened->fd && !set_modified_nanos(opened->fd.get(), shard.next_time(0)))
-                return error_from_errno(errno, "dating", in_quotes(key));
-            if (opened->fd || errno != ENOENT)
-                break;
-            if (auto const made = make_folders_of(path); made.has_error())
-                return made.error();
+            if (opened->fd) {
+                if (!set_modified_nanos(opened->fd.get(), shard.next_time(0)))
+                    return error_from_errno(errno, "dating", in_quotes(key));
+                return opened;
+            }
+            if (errno == EEXIST)
+                opened->fd = open_at(root.get(), path, O_RDWR); // another was faster
+            if (opened->fd)
+                return opened;
+            if (auto const cleared = clear_way(key, path, errno); cleared.has_error())
+                return cleared.error();
         }
-        if (!opened->fd && errno == EEXIST)
-            opened->fd = open_at(root.get(), path, O_RDWR); // another was faster
     }
     if (opened->fd)
         return opened;
-    if (errno == EISDIR || (errno == ENOTDIR && create))
-        return folder_clash(key);
-    if (errno == ENOENT || errno == ENOTDIR)
+    if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR)
         return std::shared_ptr<Appender>();
     return error_from_errno(errno, "open", in_quotes(key));
 }

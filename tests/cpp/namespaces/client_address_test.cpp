@@ -208,7 +208,7 @@ TEST_SUITE("namespaces/analytics/client_address") {
         struct Case {
             std::string_view expected, remote, forwarded_for;
         };
-        for (auto const& [expected, remote, forwarded_for] : {
+        for (auto const& each : {
                  Case{"198.18.0.9", "198.18.0.9", "203.0.113.5"}, // the peer is no proxy of ours
                  Case{"203.0.113.5", "10.0.0.1", "203.0.113.5"},
                  Case{"203.0.113.5", "10.0.0.1:5555", " 203.0.113.5:1234 "},
@@ -226,9 +226,9 @@ TEST_SUITE("namespaces/analytics/client_address") {
                  Case{"nobody", "", "203.0.113.5"},
                  Case{"nobody", "unix:", "203.0.113.5"},
              }) {
-            CAPTURE(remote);
-            CAPTURE(forwarded_for);
-            CHECK(client(remote, forwarded_for, trusted) == expected);
+            CAPTURE(each.remote);
+            CAPTURE(each.forwarded_for);
+            CHECK(client(each.remote, each.forwarded_for, trusted) == each.expected);
         }
         CHECK(client("10.0.0.1", "203.0.113.5", Trusted_Proxies()) == "10.0.0.1");
     }

@@ -15,7 +15,7 @@ TEST_SUITE("namespaces/analytics/request_kind") {
         struct Case {
             std::string_view target, path;
         };
-        for (auto const& [target, path] : {
+        for (auto const& each : {
                  Case{"/", "/"},
                  Case{"/a/b.html", "/a/b.html"},
                  Case{"/a%20b/caf%C3%A9", "/a%20b/caf%C3%A9"},
@@ -40,8 +40,8 @@ TEST_SUITE("namespaces/analytics/request_kind") {
                  Case{"?secret", ""},
                  Case{"", ""},
              }) {
-            CAPTURE(target);
-            CHECK(path_of(target) == path);
+            CAPTURE(each.target);
+            CHECK(path_of(each.target) == each.path);
         }
     }
 
@@ -51,7 +51,7 @@ TEST_SUITE("namespaces/analytics/request_kind") {
             int status;
             std::string_view content_type;
         };
-        for (auto const& [kind, method, path, status, content_type] : {
+        for (auto const& each : {
                  // Pages.
                  Case{"page_view", "GET", "/", 200, ""},
                  Case{"page_view", "GET", "/", 200, "text/html; charset=utf-8"},
@@ -154,11 +154,11 @@ TEST_SUITE("namespaces/analytics/request_kind") {
                  Case{"other", "OPTIONS", "/upload", 204, ""},
                  Case{"other", "", "", 408, ""},
              }) {
-            CAPTURE(method);
-            CAPTURE(path);
-            CAPTURE(status);
-            CAPTURE(content_type);
-            CHECK(classify_request(method, path, status, content_type) == kind);
+            CAPTURE(each.method);
+            CAPTURE(each.path);
+            CAPTURE(each.status);
+            CAPTURE(each.content_type);
+            CHECK(classify_request(each.method, each.path, each.status, each.content_type) == each.kind);
         }
     }
 

@@ -266,19 +266,19 @@ auto is_of_closed_set(User_Agent const& result, std::string const& header) -> bo
 
 TEST_SUITE("namespaces/analytics/user_agent") {
     TEST_CASE("browsers are named with their system") {
-        for (auto const& [expected, header] : browsers) {
-            CAPTURE(header);
-            auto const result = classify_user_agent(header);
-            CHECK(result.normalised == expected);
+        for (auto const& each : browsers) {
+            CAPTURE(each.header);
+            auto const result = classify_user_agent(each.header);
+            CHECK(result.normalised == each.expected);
             CHECK_FALSE(result.bot);
         }
     }
 
     TEST_CASE("bots are named without their system and marked") {
-        for (auto const& [expected, header] : bots) {
-            CAPTURE(header);
-            auto const result = classify_user_agent(header);
-            CHECK(result.normalised == expected);
+        for (auto const& each : bots) {
+            CAPTURE(each.header);
+            auto const result = classify_user_agent(each.header);
+            CHECK(result.normalised == each.expected);
             CHECK(result.bot);
         }
     }

@@ -62,9 +62,10 @@ auto is_beyond_largest(std::string_view number) noexcept -> bool {
             digits.remove_prefix(1);
         std::int64_t exponent = 0;
         auto const [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
-        // Texts are far shorter than this, so nothing before the mark can outweigh it.
-        if (error == std::errc::result_out_of_range)
-            exponent = std::numeric_limits<std::int64_t>::max() / 2;
+        // Texts are far shorter than this, so no mantissa can outweigh it, and adding the two cannot overflow.
+        constexpr auto enormous = std::numeric_limits<std::int64_t>::max() / 2;
+        if (error == std::errc::result_out_of_range || exponent > enormous)
+            exponent = enormous;
         place += negative ? -exponent : exponent;
     }
     return place > 0;

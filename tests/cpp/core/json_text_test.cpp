@@ -47,7 +47,9 @@ TEST_SUITE("core/json_text") {
                 CAPTURE(place);
                 std::string text(17, 'x');
                 text[place] = static_cast<char>(byte);
-                REQUIRE(read_back(json_string(text)) == text);
+                auto const json = json_string(text);
+                REQUIRE(read_back(json) == text);
+                REQUIRE(json.find('\x7f') == std::string::npos);
             }
         }
     }

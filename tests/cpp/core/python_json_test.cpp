@@ -213,6 +213,7 @@ TEST_SUITE("core/python_json") {
     TEST_CASE("numbers beyond a double become infinite or zero, by where their first digit stands") {
         CHECK(round_trip("[1e309, -1e309, 1e-400, -1e-400]") == "[Infinity, -Infinity, 0.0, -0.0]");
         CHECK(round_trip("[1e99999999999999999999, 1e-99999999999999999999]") == "[Infinity, 0.0]");
+        CHECK(round_trip("[1e9223372036854775807, 1e-9223372036854775807]") == "[Infinity, 0.0]");
         CHECK(round_trip("0e99999999999999999999") == "0.0");
         std::string const zeros(400, '0');
         CHECK(round_trip("1" + zeros + ".0") == "Infinity");

@@ -159,13 +159,12 @@ auto Percentiles::at(unsigned per_mille) const -> std::int64_t {
         seen += bins_[bin];
         if (seen < rank)
             continue;
-        // The harmonic mean of the edges is equally far from both, relative to the value.
-        auto const low = lower_edge_us(bin);
-        auto const high = lower_edge_us(bin + 1);
-        if (high <= low + 1)
-            return low;
-        return static_cast<std::int64_t>(Wide{2} * static_cast<Wide>(low) * static_cast<Wide>(high) /
-                                         static_cast<Wide>(low + high));
+        // The harmonic mean of the least and the greatest value of the bin is equally far from both, relative to the
+        // value; rounded to whole microseconds.
+        auto const low = static_cast<Wide>(lower_edge_us(bin));
+        auto const high = static_cast<Wide>(lower_edge_us(bin + 1)) - 1;
+        auto const sum = low + high;
+        return static_cast<std::int64_t>((2 * low * high + sum / 2) / sum);
     }
     return most_us;
 }

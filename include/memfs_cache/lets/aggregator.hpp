@@ -103,23 +103,24 @@ class LETS_Aggregator {
         Answer answer;
         Version version;
     };
+    using Saved_Ptr = std::shared_ptr<Saved const>;
 
     /// Decoded saved windows, the least recently used of them dropped first.
     class Cache {
       public:
         explicit Cache(std::size_t most_bytes) : most_bytes_(most_bytes) {}
 
-        auto find(Window const& window) -> std::optional<Saved> {
+        auto find(Window const& window) -> Saved_Ptr {
             std::unique_lock const lock(mutex_);
             auto const found = index_.find(window.file());
             if (found == index_.end())
-                return std::nullopt;
+                return nullptr;
             order_.splice(order_.begin(), order_, found->second);
             return found->second->saved;
         }
-        void insert(Saved const& saved, std::size_t bytes) {
+        void insert(Saved_Ptr const& saved, std::size_t bytes) {
             std::unique_lock const lock(mutex_);
-            auto const file = saved.answer.window.file();
+            auto const file = saved->answer.window.file();
             drop(file);
             order_.push_front({file, saved, bytes});
             index_[file] = order_.begin();
@@ -135,7 +136,7 @@ class LETS_Aggregator {
       private:
         struct Entry {
             std::string file;
-            Saved saved;
+            Saved_Ptr saved;
             std::size_t bytes;
         };
         void drop(std::string const& file) {
@@ -422,7 +423,8 @@ class LETS_Aggregator {
         return children;
     }
 
-    auto load_saved(Window const& window) -> Result<std::optional<Saved>> {
+    /// The saved window; null if there is none.
+    auto load_saved(Window const& window) -> Result<Saved_Ptr> {
         auto const key = key_of(window);
         if (auto const cached = cache_.find(window)) {
             // No bytes, only the version: somebody may have deleted the file or saved a newer revision.
@@ -437,7 +439,7 @@ class LETS_Aggregator {
         if (!object)
             return object.error();
         if (!*object)
-            return std::optional<Saved>();
+            return Saved_Ptr();
         auto const parsed = parse_object((*object)->bytes, key.str());
         if (!parsed)
             return parsed.error();
@@ -447,11 +449,11 @@ class LETS_Aggregator {
         auto summary = Summary::from_object(*parsed);
         if (!summary)
             return fail(summary.error().code, key.str() + ": " + summary.error().context);
-        Saved saved{
+        auto const saved = std::make_shared<Saved const>(Saved{
             {window, true, true, head->computed_at, head->revision, head->late_events, shared(*std::move(summary))},
-            (*object)->version};
+            (*object)->version});
         cache_.insert(saved, (*object)->bytes.size());
-        return std::optional(std::move(saved));
+        return saved;
     }
 
     /// latest/current-{level}.json: a copy for those who read files, moved forward only.

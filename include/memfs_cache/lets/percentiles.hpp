@@ -12,8 +12,9 @@
 
 namespace memfs_cache {
 
-/// Percentiles of durations. Exact for up to 256 values; beyond that within 1.1 % of the value, for every percentile
-/// and any order of merging: values are then counted in bins whose edges grow by 2^(1/32).
+/// Percentiles of durations. Exact for up to 256 values; beyond that within 1.1 % of the value (and the rounding to
+/// whole microseconds), for every percentile and any order of merging: values are then counted in bins whose edges
+/// grow by 2^(1/32).
 ///
 /// Values are whole microseconds and are clamped to [1 us, 24 h], so there are at most 1,200 bins and no two need ever
 /// be joined. Integers only: the same values give the same bytes on every machine.

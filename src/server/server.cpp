@@ -27,6 +27,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace memfs_cache {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <unistd.h>
 #include <utility>
 
 namespace memfs_cache {
@@ -16,10 +15,7 @@ class Unique_Fd {
         std::swap(fd_, other.fd_);
         return *this;
     }
-    ~Unique_Fd() {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
+    ~Unique_Fd();
 
     [[nodiscard]] auto get() const noexcept -> int { return fd_; }
     explicit operator bool() const noexcept { return fd_ >= 0; }

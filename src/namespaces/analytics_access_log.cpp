@@ -158,7 +158,7 @@ auto parse_fields(Reader& line, Access_Log_Format format, Request_View& request)
 
     // A user name may hold blanks, so the time is found by its bracket: " ident user [".
     auto const identity = line.until(" [");
-    if (!identity || !identity->starts_with(' '))
+    if (!identity)
         return bad_identity;
     auto const user_at = identity->find(' ', 1);
     if (user_at == std::string_view::npos || user_at == 1 || user_at + 1 == identity->size())

@@ -117,6 +117,7 @@ TEST_SUITE("namespaces/analytics/client_address") {
                                             "1:2:3:4:5:6:7:1.2.3.4",
                                             "::1%",
                                             "::1%a b",
+                                            "::1%eth0]",
                                             "[::1",
                                             "::1]",
                                             "[::1]80",

@@ -84,6 +84,7 @@ TEST_SUITE("namespaces/analytics/referrer") {
                                             "http://./",
                                             "http://../",
                                             "http://a..b/",
+                                            "http://a../",
                                             "http://.a/",
                                             "http://a b/",
                                             "http://a_b.example/",

@@ -64,6 +64,7 @@ TEST_SUITE("namespaces/analytics/request_kind") {
                  Case{"page_view", "GET", "/x.xhtml", 200, "application/xhtml+xml"},
                  Case{"page_view", "GET", "/release-1.1.1", 200, ""},
                  Case{"page_view", "GET", "/.well-known/", 200, ""},
+                 Case{"page_view", "GET", "/.profile", 200, ""},
                  Case{"page_view", "GET", "/app.js", 200, "text/html"},
                  Case{"other", "GET", "/", 404, "text/html"},
                  Case{"other", "GET", "/", 500, ""},

@@ -121,6 +121,7 @@ constexpr Case browsers[] = {
      "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) FxiOS/125.0 "
      "Mobile/15E148 Safari/605.1.15"},
     {"Firefox", "Mozilla/5.0 Gecko/20100115 Firefox/3.6"},
+    {"Firefox", "Firefox/27.0"},
     {"SeaMonkey on Linux", "Mozilla/5.0 (X11; Linux x86_64; rv:26.0) Gecko/20100101 Firefox/26.0 SeaMonkey/2.23"},
 
     // Safari, and what only says so.
@@ -246,6 +247,7 @@ constexpr Case bots[] = {
 
     {"Other bot", "magpie-crawlers/1.1; crawler of nobody you know"},
     {"Other bot", "Mozilla/5.0 (compatible; BeetleBot; )"},
+    {"Other bot", "LumiBot-v2 (Linux; nobody)"},
     {"Other bot", "eZ Publish Link Validator"},
     {"Other bot", "Mozilla/5.0 (compatible; Genieo/1.0 http://www.genieo.com/webfilter.html)"},
     {"Other bot", "Superblock-Denim (support@superblock.net)"},
@@ -284,7 +286,7 @@ TEST_SUITE("namespaces/analytics/user_agent") {
     }
 
     TEST_CASE("what a URL says is not about the client") {
-        CHECK(classify_user_agent("Tool (https://curl.example/Windows/Firefox) x").normalised == "Other bot");
+        CHECK(classify_user_agent("Tool (https://feeds.example/Googlebot) x").normalised == "Other bot");
         CHECK(classify_user_agent("Tool www.windows.firefox.example").normalised == "Other bot");
     }
 

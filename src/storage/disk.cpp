@@ -159,7 +159,9 @@ struct Storage_Disk::State {
         -> Result<std::shared_ptr<Appender>>;
     [[nodiscard]] auto appender(std::string const& key, std::string const& path, bool create) const
         -> Result<std::shared_ptr<Appender>>;
-    void forget_appender(std::string const& path, std::shared_ptr<Appender> const& appender, bool failed) const;
+    void close_append(std::string const& path, bool failed) const;
+    /// The file of a path is gone: an open descriptor would keep its space, and its failures are no longer of interest.
+    void forget_replaced(std::string const& path) const;
 
     // Lasting
     [[nodiscard]] auto flush_folders_of(std::string const& path) const -> Result<void>;
@@ -366,6 +368,7 @@ auto Storage_Disk::put(Storage_Key const& key, Byte_View bytes, Precondition con
         ::unlinkat(state.own_temporaries.get(), temporary.c_str(), 0);
         return outcome;
     }
+    state.forget_replaced(path);
     if (!durable)
         state.mark_dirty(path);
     else if (state.flush_folders_of(path).has_error())
@@ -470,6 +473,7 @@ auto Storage_Disk::erase(Storage_Key const& key, Precondition const& when) -> Re
             return error_from_errno(errno, "erase", in_quotes(key.str()));
         }
     }
+    state.forget_replaced(path);
     auto const folder = folder_of(path);
     if (auto const flushed = state.flush_folder(folder); flushed.has_error())
         return fail(Errc::indeterminate, "erased, but loss of power may bring it back: " + flushed.error().context);
@@ -500,7 +504,7 @@ auto Storage_Disk::append(Storage_Key const& key, std::uint64_t at, Byte_View by
         if (!alone.held() || ::fstat(fd, &status) != 0)
             return error_from_errno(errno, "lock", in_quotes(key.str()));
         if (status.st_nlink == 0) { // erased or replaced: what stands there now is another file
-            state.forget_appender(path, appender, false);
+            state.close_append(path, false);
             continue;
         }
         if (static_cast<std::uint64_t>(status.st_size) != at)
@@ -508,7 +512,7 @@ auto Storage_Disk::append(Storage_Key const& key, std::uint64_t at, Byte_View by
         if (!write_all(fd, bytes, at)) {
             auto const why = errno;
             bool const restored = ::ftruncate(fd, status.st_size) == 0;
-            state.forget_appender(path, appender, !restored);
+            state.close_append(path, !restored);
             if (!restored)
                 return Put_Outcome{Put_State::unknown, {}};
             return error_from_errno(why, "append", in_quotes(key.str()));
@@ -526,7 +530,7 @@ auto Storage_Disk::append(Storage_Key const& key, std::uint64_t at, Byte_View by
                 durable = state.flush_folders_of(path).has_value();
             appender->entry_durable = durable;
             if (!durable) {
-                state.forget_appender(path, appender, true);
+                state.close_append(path, true);
                 return Put_Outcome{Put_State::unknown, {}};
             }
         }
@@ -593,15 +597,19 @@ auto Storage_Disk::State::open_append(std::string const& key, std::string const&
     return error_from_errno(errno, "open", in_quotes(key));
 }
 
-void Storage_Disk::State::forget_appender(std::string const& path,
-                                          std::shared_ptr<Appender> const& appender,
-                                          bool failed) const {
+void Storage_Disk::State::close_append(std::string const& path, bool failed) const {
     auto& process = mine();
     std::lock_guard const lock(process.appends_mutex);
+    process.appends.erase(path);
     if (failed)
         process.failed_appends.insert(path);
-    if (auto const found = process.appends.find(path); found != process.appends.end() && found->second == appender)
-        process.appends.erase(found);
+}
+
+void Storage_Disk::State::forget_replaced(std::string const& path) const {
+    auto& process = mine();
+    std::lock_guard const lock(process.appends_mutex);
+    process.appends.erase(path);
+    process.failed_appends.erase(path);
 }
 
 // Lasting

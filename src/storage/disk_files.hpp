@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /// What Storage_Disk is made of: system calls that go on after a signal, file names, versions and listings.
 namespace memfs_cache::disk {

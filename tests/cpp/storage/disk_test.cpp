@@ -12,6 +12,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <random>
 #include <set>
@@ -185,6 +186,7 @@ TEST_SUITE("storage/disk: what lies on the disk") {
              {1'700'000'000'000'000'000, 1'700'000'000'000'000'000, 1'600'000'000'000'000'000}) {
             calls.clock_nanos = clock;
             for (int i = 0; i < 50; ++i) {
+                saw(disk.storage.put(Storage_Key("d/k"), "same", Precondition::none(), buffered).value());
                 saw(disk.storage.put(Storage_Key("d/k"), "same", Precondition::none(), buffered).value());
                 CHECK(remove(disk.storage, "d/k").value());
                 saw(disk.append("d/k", 0, "same", Durability::buffered).value());
@@ -414,6 +416,38 @@ TEST_SUITE("storage/disk: what failures leave") {
         CHECK(disk.storage.sync().error().code == Errc::unavailable);
     }
 
+    TEST_CASE("an object that replaces one whose flush failed can be appended to") {
+        Disk disk;
+        auto calls = disk.watch();
+        for (bool const erased : {true, false}) {
+            calls.before = [](auto const& call) { return call == "fdatasync log" ? EIO : 0; };
+            CHECK(disk.append("log", 0, "x", Durability::durable)->state == Put_State::unknown);
+            calls.before = nullptr;
+            if (erased)
+                CHECK(remove(disk.storage, "log").value());
+            else
+                CHECK(disk.put("log", "") == Put_State::applied);
+            CHECK(disk.append("log", 0, "y", Durability::durable)->state == Put_State::applied);
+            CHECK(disk.text("log") == "y");
+            CHECK(remove(disk.storage, "log").value());
+        }
+    }
+
+    TEST_CASE("erased and replaced logs do not keep their space") {
+        Disk disk;
+        auto const open_files = [] {
+            return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                                 std::filesystem::directory_iterator());
+        };
+        auto const before = open_files();
+        for (std::string const name : {"a", "b", "c"})
+            CHECK(disk.append(name, 0, "x", Durability::buffered)->state == Put_State::applied);
+        CHECK(open_files() == before + 3);
+        CHECK(remove(disk.storage, "a").value());
+        CHECK(disk.put("b", "y", buffered) == Put_State::applied);
+        CHECK(open_files() == before + 1);
+    }
+
     TEST_CASE("the condition of a put is judged when it takes effect, after its bytes were written") {
         Disk disk;
         CHECK(disk.put("k", "1") == Put_State::applied);
@@ -431,6 +465,57 @@ TEST_SUITE("storage/disk: what failures leave") {
             CHECK(disk.storage.put(Storage_Key("k"), "mine", when).value().state == Put_State::not_applied);
             CHECK(acted);
             CHECK(disk.text("k") == "rival");
+        }
+    }
+
+    TEST_CASE("nothing comes between the check of a write and its effect") {
+        // The rival runs in another process at the worst moment. If nothing holds it back it is through in no time and
+        // both win; a lock makes it wait until the first has finished, and then its own condition is false.
+        struct Moment {
+            std::string call;
+            std::function<bool(Storage_Disk&, Version const&)> first;
+            std::function<bool(Storage_Disk&, Version const&)> rival;
+        };
+        Storage_Key const key("log");
+        auto const applied = [](auto const& result) { return result.value().state == Put_State::applied; };
+        auto const append = [&](Storage_Disk& storage, Version const&) {
+            return applied(storage.append(key, 4, "+", Durability::buffered));
+        };
+        auto const replace = [&](Storage_Disk& storage, Version const& seen) {
+            return applied(storage.put(key, "replaced", Precondition::only_if(seen), buffered));
+        };
+        auto const erase = [&](Storage_Disk& storage, Version const& seen) {
+            return storage.erase(key, Precondition::only_if(seen)).value();
+        };
+        std::vector<Moment> const moments{{"write log", append, append},    {"write log", append, replace},
+                                          {"write log", append, erase},     {"rename log", replace, append},
+                                          {"rename log", replace, replace}, {"rename log", replace, erase}};
+        for (std::size_t i = 0; i < moments.size(); ++i) {
+            CAPTURE(i);
+            auto const& moment = moments[i];
+            Disk disk;
+            CHECK(disk.put("log", "base", buffered) == Put_State::applied);
+            auto const seen = disk.version("log");
+            auto rival = Storage_Disk::open(disk.folder.path()).value();
+            bool begun = false;
+            pid_t child = -1;
+            int status = -1;
+            auto calls = disk.watch();
+            calls.before = [&](auto const& call) {
+                if (call != moment.call || std::exchange(begun, true))
+                    return 0;
+                child = ::fork();
+                if (child == 0)
+                    ::_exit(moment.rival(rival, seen) ? 1 : 0);
+                for (int waited = 0; waited < 50 && ::waitpid(child, &status, WNOHANG) == 0; ++waited)
+                    ::usleep(2000);
+                return 0;
+            };
+            CHECK(moment.first(disk.storage, seen));
+            REQUIRE(child > 0);
+            if (status == -1)
+                ::waitpid(child, &status, 0);
+            CHECK(status == 0);
         }
     }
 

@@ -13,6 +13,8 @@ auto parse_object(std::string_view text, std::string_view what) -> Result<boost:
     return std::move(value.get_object());
 }
 
+auto json_text(boost::json::object const& object) -> std::string { return boost::json::serialize(object); }
+
 auto Member_Reader::find(std::string_view name) -> boost::json::value const* {
     auto const* found = object_.if_contains({name.data(), name.size()});
     if (found == nullptr)

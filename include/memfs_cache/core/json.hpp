@@ -16,6 +16,9 @@ namespace memfs_cache {
 /// @errors corrupt_data if the text is not one JSON object
 [[nodiscard]] auto parse_object(std::string_view text, std::string_view what) -> Result<boost::json::object>;
 
+/// A JSON object as compact text.
+[[nodiscard]] auto json_text(boost::json::object const& object) -> std::string;
+
 /// Reads members of a stored object and remembers whether all were there with the right type and range, so that a
 /// decoder asks once at its end instead of after each member.
 class Member_Reader {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace memfs_cache {
+
+/// Walks the members of one JSON object without building anything: for the millions of small flat objects that a log
+/// holds. Each value is handed out as the text it is; who needs it converts it.
+///
+/// It finds the members of well-formed objects in any layout and stops, with good() false, at text that is none. It is
+/// no validator: what is inside of nested values is skipped by brackets and quotes, not checked.
+/// Threads  one scanner, one thread.
+/// Cost     one pass, no allocation.
+class Json_Scanner {
+  public:
+    enum class Kind : std::uint8_t { string, number, boolean, null, nested };
+
+    struct Member {
+        std::string_view name; ///< as written between the quotes; ours need no escapes
+        Kind kind = Kind::null;
+        std::string_view text; ///< a string without its quotes and with its escapes, anything else as it stands
+        bool escaped = false;  ///< the string has escapes
+    };
+
+    explicit Json_Scanner(std::string_view object) noexcept;
+
+    /// The next member; false at the end of the object and at the first fault.
+    [[nodiscard]] auto next(Member& member) noexcept -> bool;
+    /// After next() gave false: was the whole text one object?
+    [[nodiscard]] auto good() const noexcept -> bool { return state_ == State::done; }
+
+  private:
+    enum class State : std::uint8_t { first, later, done, bad };
+    auto fail() noexcept -> bool {
+        state_ = State::bad;
+        return false;
+    }
+    void skip_blanks() noexcept;
+    [[nodiscard]] auto take(char c) noexcept -> bool;
+    [[nodiscard]] auto take_string(std::string_view& text, bool& escaped) noexcept -> bool;
+    [[nodiscard]] auto take_nested(std::string_view& text) noexcept -> bool;
+
+    char const* at_;
+    char const* end_;
+    State state_ = State::first;
+};
+
+/// Appends the text that a string's content stands for. Escapes of lone surrogates become U+FFFD.
+/// @return false if the content is not that of a JSON string; what was appended is then of no use
+[[nodiscard]] auto append_unescaped(std::string& out, std::string_view content) -> bool;
+
+/// A whole number as JSON writes it; nothing for fractions, exponents and what does not fit.
+[[nodiscard]] auto parse_json_integer(std::string_view text) noexcept -> std::optional<std::int64_t>;
+
+} // namespace memfs_cache

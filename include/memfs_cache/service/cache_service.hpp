@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/cache_hash.hpp>
+#include <memfs_cache/service/options.hpp>
+#include <memfs_cache/storage/any.hpp>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace memfs_cache {
+
+/// How a service is doing.
+struct Service_Health {
+    bool degraded = false;
+    boost::json::object namespaces; ///< the details of each handler
+
+    [[nodiscard]] auto to_json() const -> boost::json::object;
+};
+
+/// The whole of memfs_cache on one storage: owns the storage, the clock and a handler for each namespace.
+///
+///     memfs_cache::Cache_Service cache(memfs_cache::Storage_Memory{});
+///     cache.analytics().record_request({.method = "GET", .target = "/", .status = 200});
+///
+/// Threads  every call from any thread, but for closing.
+/// Errors   a handler that cannot be opened throws Cache_Error from its accessor, since nothing can go on without it;
+///          open_namespace() gives the same as a Result.
+template <StorageBackend Storage>
+class Cache_Service {
+  public:
+    static constexpr std::string_view ns_analytics = "analytics";
+
+    explicit Cache_Service(Storage storage, Service_Options options = {})
+        : storage_(std::make_unique<Storage>(std::move(storage))), options_(std::move(options)) {}
+
+    /// Closes; what could not be stored by then is lost. Call close() to learn of it.
+    ~Cache_Service() = default;
+    Cache_Service(Cache_Service const&) = delete;
+    auto operator=(Cache_Service const&) -> Cache_Service& = delete;
+
+    [[nodiscard]] auto storage() noexcept -> Storage& { return *storage_; }
+    [[nodiscard]] auto clock() const noexcept -> Clock_Ptr const& { return options_.clock; }
+    [[nodiscard]] auto hash_generator() const noexcept -> Cache_Hash const& { return hash_generator_; }
+
+    /// The analytics of a namespace; any name can be one. Opened at the first call.
+    [[nodiscard]] auto analytics(std::string_view name = ns_analytics) -> Analytics<Storage>& {
+        return *open_analytics(name).value();
+    }
+    /// The same for names that come from outside.
+    /// @errors invalid_argument for what is no namespace name; what Analytics::open and the storage say
+    [[nodiscard]] auto open_analytics(std::string_view name) -> Result<Analytics<Storage>*> {
+        auto const checked = Namespace_Name::parse(name);
+        if (!checked) return checked.error();
+        std::unique_lock const lock(mutex_);
+        auto const found = analytics_.find(name);
+        if (found != analytics_.end()) return found->second.get();
+        auto opened =
+            Analytics<Storage>::open(*storage_, options_.root_prefix, *checked, options_.clock, options_.analytics);
+        if (!opened) return opened.error();
+        // What crashed processes left behind is found now; a storage that refuses it refuses nothing else.
+        (void)(*opened)->log().adopt_dead_writers();
+        return analytics_.emplace(std::string(name), *std::move(opened)).first->second.get();
+    }
+
+    /// Names of the namespaces in the store and of those in use, in byte order.
+    [[nodiscard]] auto namespaces() const -> Result<std::vector<std::string>> {
+        std::set<std::string> names;
+        auto const root = options_.root_prefix.empty() ? std::string() : options_.root_prefix + "/";
+        List_Query query{root, {}, 1};
+        for (;;) {
+            auto page = storage_->list(query);
+            if (!page) return page.error();
+            if (page->items.empty()) break;
+            auto const& key = page->items.front().key;
+            auto const slash = key.find('/', root.size());
+            if (slash == std::string::npos) {
+                query.start_after = key;
+                continue;
+            }
+            auto const name = key.substr(root.size(), slash - root.size());
+            if (Namespace_Name::parse(name)) names.insert(name);
+            query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
+        }
+        std::unique_lock const lock(mutex_);
+        for (auto const& entry : analytics_) names.insert(entry.first);
+        return std::vector<std::string>(names.begin(), names.end());
+    }
+
+    /// Everything that was accepted before is on the storage when it returns.
+    /// @errors the first that a namespace reports; the others are flushed all the same
+    [[nodiscard]] auto flush() -> Result<void> {
+        return each([](auto& handler) { return handler.flush(); });
+    }
+    /// Flushes and refuses what comes later.
+    [[nodiscard]] auto close() -> Result<void> {
+        return each([](auto& handler) { return handler.close(); });
+    }
+
+    [[nodiscard]] auto health() const -> Service_Health {
+        std::unique_lock const lock(mutex_);
+        Service_Health health;
+        for (auto const& [name, handler] : analytics_) {
+            auto part = handler->health();
+            health.degraded = health.degraded || part.degraded;
+            health.namespaces[name] = std::move(part.details);
+        }
+        return health;
+    }
+
+  private:
+    template <class Do>
+    auto each(Do&& run) -> Result<void> {
+        std::vector<Analytics<Storage>*> handlers;
+        {
+            std::unique_lock const lock(mutex_);
+            for (auto const& entry : analytics_) handlers.push_back(entry.second.get());
+        }
+        Result<void> outcome;
+        for (auto* handler : handlers)
+            if (auto const done = run(*handler); !done && outcome) outcome = done.error();
+        return outcome;
+    }
+
+    std::unique_ptr<Storage> storage_; // before the handlers, which refer to it
+    Service_Options options_;
+    Cache_Hash hash_generator_;
+    std::mutex mutable mutex_;
+    std::map<std::string, std::unique_ptr<Analytics<Storage>>, std::less<>> analytics_;
+};
+
+/// The one for a storage that is chosen at run time; compiled once, in the library.
+extern template class Cache_Service<Any_Storage>;
+
+} // namespace memfs_cache

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/namespaces/analytics.hpp>
+
+#include <memory>
+#include <string>
+
+namespace memfs_cache {
+
+/// How a Cache_Service is opened. One spelling everywhere: member here, keyword in Python, --flag with dashes on the
+/// command line, MEMFS_CACHE_ variable in the environment.
+struct Service_Options {
+    std::string root_prefix = "cache"; ///< everything the service writes lies below it; "" for the root itself
+    Clock_Ptr clock = std::make_shared<System_Clock>();
+    Analytics_Options analytics;
+};
+
+} // namespace memfs_cache

@@ -8,35 +8,40 @@
 
 namespace memfs_cache {
 
-Json_Scanner::Json_Scanner(std::string_view object) noexcept
-    : at_(object.data()), end_(object.data() + object.size()) {
+Json_Scanner::Json_Scanner(std::string_view object) noexcept : at_(object.data()), end_(object.data() + object.size()) {
     skip_blanks();
-    if (!take('{')) state_ = State::bad;
+    if (!take('{'))
+        state_ = State::bad;
 }
 
 void Json_Scanner::skip_blanks() noexcept {
-    while (at_ < end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
+    while (at_ < end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r'))
+        ++at_;
 }
 
 auto Json_Scanner::take(char c) noexcept -> bool {
-    if (at_ >= end_ || *at_ != c) return false;
+    if (at_ >= end_ || *at_ != c)
+        return false;
     ++at_;
     return true;
 }
 
 auto Json_Scanner::take_string(std::string_view& text, bool& escaped) noexcept -> bool {
-    if (!take('"')) return false;
+    if (!take('"'))
+        return false;
     auto const* const begin = at_;
     escaped = false;
     for (;;) {
-        auto const* const quote =
-            static_cast<char const*>(std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_)));
-        if (quote == nullptr) return false;
+        auto const* const quote = static_cast<char const*>(std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_)));
+        if (quote == nullptr)
+            return false;
         // A quote is the end unless an odd number of backslashes stands before it.
         auto const* slash = quote;
-        while (slash > begin && slash[-1] == '\\') --slash;
+        while (slash > begin && slash[-1] == '\\')
+            --slash;
         at_ = quote + 1;
-        if ((quote - slash) % 2 != 0) continue;
+        if ((quote - slash) % 2 != 0)
+            continue;
         text = {begin, static_cast<std::size_t>(quote - begin)};
         escaped = std::memchr(begin, '\\', text.size()) != nullptr;
         return true;
@@ -51,11 +56,13 @@ auto Json_Scanner::take_nested(std::string_view& text) noexcept -> bool {
         if (c == '"') {
             std::string_view ignored;
             bool escaped = false;
-            if (!take_string(ignored, escaped)) return false;
+            if (!take_string(ignored, escaped))
+                return false;
             continue;
         }
         ++at_;
-        if (c == '{' || c == '[') ++depth;
+        if (c == '{' || c == '[')
+            ++depth;
         if ((c == '}' || c == ']') && --depth == 0) {
             text = {begin, static_cast<std::size_t>(at_ - begin)};
             return true;
@@ -65,25 +72,31 @@ auto Json_Scanner::take_nested(std::string_view& text) noexcept -> bool {
 }
 
 auto Json_Scanner::next(Member& member) noexcept -> bool {
-    if (state_ == State::done || state_ == State::bad) return false;
+    if (state_ == State::done || state_ == State::bad)
+        return false;
     skip_blanks();
     if (take('}')) {
         skip_blanks();
-        if (at_ != end_) return fail();
+        if (at_ != end_)
+            return fail();
         state_ = State::done;
         return false;
     }
     if (state_ == State::later) {
-        if (!take(',')) return fail();
+        if (!take(','))
+            return fail();
         skip_blanks();
     }
     state_ = State::later;
     bool name_escaped = false;
-    if (!take_string(member.name, name_escaped)) return fail();
+    if (!take_string(member.name, name_escaped))
+        return fail();
     skip_blanks();
-    if (!take(':')) return fail();
+    if (!take(':'))
+        return fail();
     skip_blanks();
-    if (at_ >= end_) return fail();
+    if (at_ >= end_)
+        return fail();
     member.escaped = false;
     if (*at_ == '"') {
         member.kind = Kind::string;
@@ -97,40 +110,64 @@ auto Json_Scanner::next(Member& member) noexcept -> bool {
     while (at_ < end_ && *at_ != ',' && *at_ != '}' && *at_ != ' ' && *at_ != '\n' && *at_ != '\t' && *at_ != '\r')
         ++at_;
     member.text = {begin, static_cast<std::size_t>(at_ - begin)};
-    if (member.text == "true" || member.text == "false") member.kind = Kind::boolean;
-    else if (member.text == "null") member.kind = Kind::null;
+    if (member.text == "true" || member.text == "false")
+        member.kind = Kind::boolean;
+    else if (member.text == "null")
+        member.kind = Kind::null;
     else if (!member.text.empty() && (member.text[0] == '-' || (member.text[0] >= '0' && member.text[0] <= '9')))
         member.kind = Kind::number;
-    else return fail();
+    else
+        return fail();
     return true;
 }
 
 auto append_unescaped(std::string& out, std::string_view content) -> bool {
     auto const unit = [&](std::size_t at) -> std::optional<std::uint64_t> {
-        if (at + 6 > content.size() || content[at] != '\\' || content[at + 1] != 'u') return std::nullopt;
+        if (at + 6 > content.size() || content[at] != '\\' || content[at + 1] != 'u')
+            return std::nullopt;
         std::string digits(content.substr(at + 2, 4));
         for (auto& digit : digits)
-            if (digit >= 'A' && digit <= 'F') digit = static_cast<char>(digit - 'A' + 'a');
+            if (digit >= 'A' && digit <= 'F')
+                digit = static_cast<char>(digit - 'A' + 'a');
         return parse_hex(digits);
     };
     for (std::size_t at = 0; at < content.size();) {
         auto const slash = std::min(content.find('\\', at), content.size());
         out.append(content.substr(at, slash - at));
         at = slash;
-        if (at == content.size()) break;
-        if (at + 1 == content.size()) return false;
+        if (at == content.size())
+            break;
+        if (at + 1 == content.size())
+            return false;
         switch (content[at + 1]) {
-        case '"': out += '"'; break;
-        case '\\': out += '\\'; break;
-        case '/': out += '/'; break;
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
+        case '"':
+            out += '"';
+            break;
+        case '\\':
+            out += '\\';
+            break;
+        case '/':
+            out += '/';
+            break;
+        case 'b':
+            out += '\b';
+            break;
+        case 'f':
+            out += '\f';
+            break;
+        case 'n':
+            out += '\n';
+            break;
+        case 'r':
+            out += '\r';
+            break;
+        case 't':
+            out += '\t';
+            break;
         case 'u': {
             auto const first = unit(at);
-            if (!first) return false;
+            if (!first)
+                return false;
             auto point = static_cast<char32_t>(*first);
             at += 6;
             if (point >= 0xd800 && point < 0xdc00) {
@@ -143,7 +180,8 @@ auto append_unescaped(std::string& out, std::string_view content) -> bool {
             append_utf8(out, is_surrogate(point) ? 0xfffd : point);
             continue;
         }
-        default: return false;
+        default:
+            return false;
         }
         at += 2;
     }
@@ -153,7 +191,8 @@ auto append_unescaped(std::string& out, std::string_view content) -> bool {
 auto parse_json_integer(std::string_view text) noexcept -> std::optional<std::int64_t> {
     std::int64_t number = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size())
+        return std::nullopt;
     return number;
 }
 

@@ -10,15 +10,19 @@ auto salt_text(Sip_Key const& salt) -> std::string {
 auto parse_salt(std::string_view text) -> Result<std::optional<Sip_Key>> {
     auto const damaged = fail(Errc::corrupt_data, "the salt of a day is damaged; visitors of that day stay unknown");
     auto const object = parse_object(text, "salt");
-    if (!object) return damaged;
-    if (object->contains("tombstone")) return std::optional<Sip_Key>();
+    if (!object)
+        return damaged;
+    if (object->contains("tombstone"))
+        return std::optional<Sip_Key>();
     Member_Reader reader(*object);
     auto const hex = reader.text("salt");
-    if (!reader.good() || hex.size() != 2 * Sip_Key().size()) return damaged;
+    if (!reader.good() || hex.size() != 2 * Sip_Key().size())
+        return damaged;
     Sip_Key salt{};
     for (std::size_t i = 0; i < salt.size(); ++i) {
         auto const byte = parse_hex(hex.substr(2 * i, 2));
-        if (!byte) return damaged;
+        if (!byte)
+            return damaged;
         salt[i] = static_cast<std::uint8_t>(*byte);
     }
     return std::optional(salt);

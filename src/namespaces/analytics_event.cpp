@@ -46,16 +46,19 @@ constexpr std::array<std::string_view, 13> private_names{
 
 auto is_private_name(std::string_view name) -> bool {
     for (auto const known : private_names)
-        if (equals_lower(name, known)) return true;
+        if (equals_lower(name, known))
+            return true;
     return false;
 }
 
 auto text_of(boost::json::string const& string) -> std::string_view { return {string.data(), string.size()}; }
 
 auto clean(boost::json::value& value) -> bool {
-    if (auto* object = value.if_object()) remove_private_fields(*object);
+    if (auto* object = value.if_object())
+        remove_private_fields(*object);
     if (auto* array = value.if_array())
-        for (auto at = array->begin(); at != array->end();) at = clean(*at) ? at + 1 : array->erase(at);
+        for (auto at = array->begin(); at != array->end();)
+            at = clean(*at) ? at + 1 : array->erase(at);
     auto const* string = value.if_string();
     return string == nullptr || !looks_like_address(text_of(*string));
 }
@@ -78,32 +81,41 @@ auto Analytics_Event::from_json(boost::json::object const& object) -> Result<Ana
     for (auto const& member : object) {
         std::string_view const name(member.key().data(), member.key().size());
         auto const& value = member.value();
-        if (value.is_null()) continue;
+        if (value.is_null())
+            continue;
         boost::system::error_code error;
         if (name == "timestamp") {
             auto const millis = value.to_number<std::int64_t>(error);
-            if (error || !is_storable(from_millis(millis))) return wrong(name, "epoch milliseconds in UTC, 1970 to 2286");
+            if (error || !is_storable(from_millis(millis)))
+                return wrong(name, "epoch milliseconds in UTC, 1970 to 2286");
             event.timestamp = from_millis(millis);
         } else if (name == "status_code") {
             event.status_code = value.to_number<int>(error);
-            if (error) return wrong(name, "a whole number such as 200");
+            if (error)
+                return wrong(name, "a whole number such as 200");
         } else if (name == "duration_ms") {
             event.duration_ms = value.to_number<double>(error);
-            if (error) return wrong(name, "milliseconds");
+            if (error)
+                return wrong(name, "milliseconds");
         } else if (name == "content_bytes") {
             event.content_bytes = value.to_number<std::uint64_t>(error);
-            if (error) return wrong(name, "a whole number of bytes");
+            if (error)
+                return wrong(name, "a whole number of bytes");
         } else if (name == "extra") {
-            if (!value.is_object()) return wrong(name, "an object");
-            for (auto const& own : value.get_object()) event.extra[own.key()] = own.value();
+            if (!value.is_object())
+                return wrong(name, "an object");
+            for (auto const& own : value.get_object())
+                event.extra[own.key()] = own.value();
         } else if (name != "query") {
-            auto const field = std::find_if(text_fields.begin(), text_fields.end(), [&](auto const& f) { return f.name == name; });
+            auto const field =
+                std::find_if(text_fields.begin(), text_fields.end(), [&](auto const& f) { return f.name == name; });
             if (field == text_fields.end()) {
                 event.extra[member.key()] = value;
                 continue;
             }
             auto const* string = value.if_string();
-            if (string == nullptr) return wrong(name, "text");
+            if (string == nullptr)
+                return wrong(name, "text");
             event.*field->value = text_of(*string);
         }
     }

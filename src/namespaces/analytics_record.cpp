@@ -15,7 +15,8 @@ class Writer {
   public:
     explicit Writer(std::string& out) : out_(out) { out_ += '{'; }
     void text(std::string_view opening, std::string_view value) {
-        if (value.empty()) return;
+        if (value.empty())
+            return;
         open(opening);
         append_json_string(out_, value);
     }
@@ -28,11 +29,13 @@ class Writer {
     void millis(std::string_view opening, std::int64_t value_us) {
         number(opening, value_us / 1000);
         auto fraction = static_cast<unsigned>(value_us % 1000);
-        if (fraction == 0) return;
+        if (fraction == 0)
+            return;
         char digits[4] = {'.', static_cast<char>('0' + fraction / 100), static_cast<char>('0' + fraction / 10 % 10),
                           static_cast<char>('0' + fraction % 10)};
         std::size_t size = 4;
-        while (digits[size - 1] == '0') --size;
+        while (digits[size - 1] == '0')
+            --size;
         out_.append(digits, size);
     }
     void raw(std::string_view opening, std::string_view json) {
@@ -50,7 +53,8 @@ class Writer {
 auto parse_millis(std::string_view text) noexcept -> std::optional<std::int64_t> {
     double millis = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), millis);
-    if (error != std::errc() || end != text.data() + text.size() || !(millis >= 0)) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size() || !(millis >= 0))
+        return std::nullopt;
     return std::llround(std::min(millis * 1000, static_cast<double>(most_duration_us)));
 }
 
@@ -64,17 +68,22 @@ void Analytics_Record::append_json(std::string& out) const {
     writer.text(R"(,"source":)", source);
     writer.text(R"(,"path":)", path);
     writer.text(R"(,"method":)", method);
-    if (status_code != 0) writer.number(R"(,"status_code":)", status_code);
-    if (duration_us) writer.millis(R"(,"duration_ms":)", *duration_us);
+    if (status_code != 0)
+        writer.number(R"(,"status_code":)", status_code);
+    if (duration_us)
+        writer.millis(R"(,"duration_ms":)", *duration_us);
     writer.text(R"(,"ip_hash":)", ip_hash);
     writer.text(R"(,"user_agent_normalised":)", user_agent_normalised);
-    if (bot) writer.raw(R"(,"bot":)", "true");
+    if (bot)
+        writer.raw(R"(,"bot":)", "true");
     writer.text(R"(,"country":)", country);
     writer.text(R"(,"referrer_domain":)", referrer_domain);
-    if (content_bytes != 0) writer.number(R"(,"content_bytes":)", content_bytes);
+    if (content_bytes != 0)
+        writer.number(R"(,"content_bytes":)", content_bytes);
     writer.text(R"(,"transfer_id":)", transfer_id);
     writer.text(R"(,"token_id":)", token_id);
-    if (!extra.empty()) writer.raw(R"(,"extra":)", extra);
+    if (!extra.empty())
+        writer.raw(R"(,"extra":)", extra);
     writer.close();
 }
 
@@ -88,8 +97,10 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
     bool has_time = false;
     bool faulty = false;
     auto const text = [&](Json_Scanner::Member const& member) -> std::string_view {
-        if (member.kind != Json_Scanner::Kind::string) return {};
-        if (!member.escaped) return member.text;
+        if (member.kind != Json_Scanner::Kind::string)
+            return {};
+        if (!member.escaped)
+            return member.text;
         auto const begin = unescaped.size();
         faulty = !append_unescaped(unescaped, member.text) || faulty;
         return std::string_view(unescaped).substr(begin);
@@ -98,36 +109,55 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
     for (Json_Scanner::Member member; scanner.next(member);) {
         auto const& name = member.name;
         // The first letters and the length tell nearly all names apart, and the compiler knows the lengths.
-        if (name == "event_id") event_id = text(member);
-        else if (name == "event_type") event_type = text(member);
+        if (name == "event_id")
+            event_id = text(member);
+        else if (name == "event_type")
+            event_type = text(member);
         else if (name == "timestamp") {
             auto const millis = parse_json_integer(member.text);
             has_time = member.kind == Json_Scanner::Kind::number && millis && is_storable(from_millis(*millis));
-            if (has_time) timestamp = from_millis(*millis);
-        } else if (name == "source") source = text(member);
-        else if (name == "path") path = text(member);
-        else if (name == "method") method = text(member);
+            if (has_time)
+                timestamp = from_millis(*millis);
+        } else if (name == "source")
+            source = text(member);
+        else if (name == "path")
+            path = text(member);
+        else if (name == "method")
+            method = text(member);
         else if (name == "status_code") {
             auto const status = parse_json_integer(member.text);
-            if (status && *status > 0 && *status < 1000) status_code = static_cast<int>(*status);
+            if (status && *status > 0 && *status < 1000)
+                status_code = static_cast<int>(*status);
         } else if (name == "duration_ms") {
-            if (member.kind == Json_Scanner::Kind::number) duration_us = parse_millis(member.text);
-        } else if (name == "ip_hash") ip_hash = text(member);
-        else if (name == "user_agent_normalised") user_agent_normalised = text(member);
-        else if (name == "bot") bot = member.text == "true";
-        else if (name == "country") country = text(member);
-        else if (name == "referrer_domain") referrer_domain = text(member);
+            if (member.kind == Json_Scanner::Kind::number)
+                duration_us = parse_millis(member.text);
+        } else if (name == "ip_hash")
+            ip_hash = text(member);
+        else if (name == "user_agent_normalised")
+            user_agent_normalised = text(member);
+        else if (name == "bot")
+            bot = member.text == "true";
+        else if (name == "country")
+            country = text(member);
+        else if (name == "referrer_domain")
+            referrer_domain = text(member);
         else if (name == "content_bytes") {
             auto const bytes = parse_json_integer(member.text);
-            if (bytes && *bytes > 0) content_bytes = static_cast<std::uint64_t>(*bytes);
-        } else if (name == "transfer_id") transfer_id = text(member);
-        else if (name == "token_id") token_id = text(member);
-        else if (name == "extra" && member.kind == Json_Scanner::Kind::nested) extra = member.text;
+            if (bytes && *bytes > 0)
+                content_bytes = static_cast<std::uint64_t>(*bytes);
+        } else if (name == "transfer_id")
+            transfer_id = text(member);
+        else if (name == "token_id")
+            token_id = text(member);
+        else if (name == "extra" && member.kind == Json_Scanner::Kind::nested)
+            extra = member.text;
     }
-    if (!scanner.good() || faulty) return fail(Errc::corrupt_data, "an analytics event is not one JSON object");
+    if (!scanner.good() || faulty)
+        return fail(Errc::corrupt_data, "an analytics event is not one JSON object");
     if (!has_time) {
         // Tools that store one file an event put the time into its name only.
-        if (!raw.name_time) return fail(Errc::corrupt_data, "an analytics event has no timestamp");
+        if (!raw.name_time)
+            return fail(Errc::corrupt_data, "an analytics event has no timestamp");
         timestamp = *raw.name_time;
     }
     return {};

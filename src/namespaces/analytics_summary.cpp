@@ -47,20 +47,23 @@ constexpr std::array dimensions{
 /// A visitor as a number. Ours are 16 hex digits; other tools store longer hashes.
 auto visitor_of(std::string_view ip_hash) -> std::uint64_t {
     if (ip_hash.size() == 16)
-        if (auto const number = parse_hex(ip_hash)) return *number;
+        if (auto const number = parse_hex(ip_hash))
+            return *number;
     return siphash24(Sip_Key{}, ip_hash);
 }
 
 auto rows_of(Name_Counts const& counts, std::size_t most) -> Window_Summary::Rows {
     Window_Summary::Rows rows;
-    for (auto const& [name, times] : counts.top(most)) rows.emplace_back(name, times);
+    for (auto const& [name, times] : counts.top(most))
+        rows.emplace_back(name, times);
     return rows;
 }
 
 auto to_object(Window_Summary::Rows const& rows) -> boost::json::object {
     boost::json::object object;
     object.reserve(rows.size());
-    for (auto const& [name, times] : rows) object.emplace(name, times);
+    for (auto const& [name, times] : rows)
+        object.emplace(name, times);
     return object;
 }
 
@@ -70,21 +73,30 @@ auto millis(std::int64_t value_us) -> double { return static_cast<double>(value_
 
 void Analytics_Summary::add(Analytics_Record const& event) {
     ++total_requests;
-    if (event.event_type == "page_view") ++page_views;
-    else if (event.event_type == "api_call") ++api_calls;
-    else if (event.event_type == "file_upload") ++file_uploads;
-    else if (event.event_type == "file_download") ++file_downloads;
-    else if (event.event_type == "token_use") ++token_uses;
-    if (event.bot) ++bot_requests;
-    if (event.status_code >= 400) ++error_count;
+    if (event.event_type == "page_view")
+        ++page_views;
+    else if (event.event_type == "api_call")
+        ++api_calls;
+    else if (event.event_type == "file_upload")
+        ++file_uploads;
+    else if (event.event_type == "file_download")
+        ++file_downloads;
+    else if (event.event_type == "token_use")
+        ++token_uses;
+    if (event.bot)
+        ++bot_requests;
+    if (event.status_code >= 400)
+        ++error_count;
     total_bytes += event.content_bytes;
     if (event.duration_us) {
         total_duration_us += static_cast<std::uint64_t>(*event.duration_us);
         durations.add(*event.duration_us);
     }
-    if (!event.ip_hash.empty()) visitors.add(visitor_of(event.ip_hash));
+    if (!event.ip_hash.empty())
+        visitors.add(visitor_of(event.ip_hash));
     auto const count = [](Name_Counts& counts, std::string_view name) {
-        if (!name.empty()) counts.add(name);
+        if (!name.empty())
+            counts.add(name);
     };
     count(paths, event.path);
     count(countries, event.country);
@@ -100,10 +112,12 @@ void Analytics_Summary::add(Analytics_Record const& event) {
 }
 
 void Analytics_Summary::merge(Analytics_Summary const& other) {
-    for (auto const& counter : counters) this->*counter.value += other.*counter.value;
+    for (auto const& counter : counters)
+        this->*counter.value += other.*counter.value;
     visitors.merge(other.visitors);
     durations.merge(other.durations);
-    for (auto const& dimension : dimensions) (this->*dimension.counts).merge(other.*dimension.counts);
+    for (auto const& dimension : dimensions)
+        (this->*dimension.counts).merge(other.*dimension.counts);
 }
 
 void Analytics_Summary::append_members(std::string& out) const {
@@ -125,16 +139,21 @@ void Analytics_Summary::append_members(std::string& out) const {
 auto Analytics_Summary::from_object(boost::json::object const& object) -> Result<Analytics_Summary> {
     Member_Reader reader(object);
     Analytics_Summary summary;
-    for (auto const& counter : counters) summary.*counter.value = reader.unsigned_number(counter.name);
+    for (auto const& counter : counters)
+        summary.*counter.value = reader.unsigned_number(counter.name);
     auto visitors = Distinct_Set::from_text(reader.text("visitors"));
-    if (!visitors) return visitors.error();
+    if (!visitors)
+        return visitors.error();
     summary.visitors = *std::move(visitors);
     auto durations = Percentiles::from_json(reader.object("durations_us"));
-    if (!durations && reader.good()) return durations.error();
-    if (durations) summary.durations = *std::move(durations);
+    if (!durations && reader.good())
+        return durations.error();
+    if (durations)
+        summary.durations = *std::move(durations);
     for (auto const& dimension : dimensions) {
         auto counts = Name_Counts::from_json(reader.object(dimension.name));
-        if (!counts) return counts.error();
+        if (!counts)
+            return counts.error();
         summary.*dimension.counts = *std::move(counts);
     }
     if (!reader.good())

@@ -40,7 +40,7 @@ class LETS_Aggregator {
             return fail(Errc::invalid_argument, "window key: " + window.key() + " lies in the future");
         // What cannot be landed now is read from the buffer below, so a storage that refuses writes stops no query.
         (void)log_.flush();
-        return answer(window);
+        return synced(answer(window));
     }
 
     /// Forgets the saved window and builds it again. From the same raw events come the same bytes.
@@ -61,7 +61,8 @@ class LETS_Aggregator {
         auto const newest = log_.newest_window();
         if (!newest)
             return newest.error();
-        return answer(Window::containing(type, *newest && (*newest)->start() < now ? (*newest)->start() : now));
+        auto const time = *newest && (*newest)->start() < now ? (*newest)->start() : now;
+        return synced(answer(Window::containing(type, time)));
     }
 
     // The four steps, each to be used alone.
@@ -75,7 +76,8 @@ class LETS_Aggregator {
     [[nodiscard]] static auto extract(Raw_Event const& raw, Event& event) -> Result<void> { return event.read(raw); }
     /// Transform: an event into the summary.
     static void transform(Event const& event, Summary& summary) { summary.add(event); }
-    /// Save: a final window, only over the version that was looked at.
+    /// Save: a final window, only over the version that was looked at. It is on the disk after the next sync of the
+    /// storage: a window can be built again, so one sync for all windows of a question is enough.
     /// @return false if another process saved it meanwhile
     [[nodiscard]] auto save(Saved_Window_Head const& head, Summary const& summary, Precondition const& when)
         -> Result<bool> {
@@ -83,7 +85,7 @@ class LETS_Aggregator {
         head.append_to(bytes);
         summary.append_members(bytes);
         bytes += '}';
-        auto const written = storage_.put(key_of(head.window), bytes, when);
+        auto const written = storage_.put(key_of(head.window), bytes, when, until_sync);
         if (!written)
             return written.error();
         if (written->state != Put_State::applied)
@@ -100,6 +102,9 @@ class LETS_Aggregator {
 
   private:
     struct Saved {
+        Saved(Saved_Window_Head const& head, std::shared_ptr<Summary const> summary, Version seen)
+            : answer{head.window, true, true, head.computed_at, head.revision, head.late_events, std::move(summary)},
+              version(std::move(seen)) {}
         Answer answer;
         Version version;
     };
@@ -441,17 +446,20 @@ class LETS_Aggregator {
         if (!*object)
             return Saved_Ptr();
         auto const parsed = parse_object((*object)->bytes, key.str());
-        if (!parsed)
-            return parsed.error();
+        if (!parsed) {
+            // Not even JSON: what a loss of power left of a file that was not synced yet. It is built again.
+            auto const erased = storage_.erase(key, Precondition::only_if((*object)->version));
+            if (!erased)
+                return erased.error();
+            return Saved_Ptr();
+        }
         auto const head = read_saved_head(*parsed, window);
         if (!head)
             return head.error();
         auto summary = Summary::from_object(*parsed);
         if (!summary)
             return fail(summary.error().code, key.str() + ": " + summary.error().context);
-        auto const saved = std::make_shared<Saved const>(Saved{
-            {window, true, true, head->computed_at, head->revision, head->late_events, shared(*std::move(summary))},
-            (*object)->version});
+        auto const saved = std::make_shared<Saved const>(*head, shared(*std::move(summary)), (*object)->version);
         cache_.insert(saved, (*object)->bytes.size());
         return saved;
     }
@@ -459,30 +467,44 @@ class LETS_Aggregator {
     /// latest/current-{level}.json: a copy for those who read files, moved forward only.
     auto move_latest(Saved_Window_Head const& head, Bytes const& bytes) -> Result<void> {
         auto const key = log_.paths().under("latest/current-" + std::string(to_text(head.window.type())) + ".json");
-        auto const moved = update_object(storage_, key, [&](Object const* current) -> Result<std::optional<Bytes>> {
-            if (current == nullptr)
+        auto const moved = update_object(
+            storage_, key,
+            [&](Object const* current) -> Result<std::optional<Bytes>> {
+                if (current == nullptr)
+                    return std::optional(bytes);
+                auto const object = parse_object(current->bytes, key.str());
+                if (!object)
+                    return std::optional(bytes); // an unreadable copy: the window itself lies where it belongs
+                Member_Reader reader(*object);
+                auto const there =
+                    std::pair(from_millis(reader.signed_number("window_start")), reader.unsigned_number("revision"));
+                if (reader.good() && there > std::pair(head.window.start(), head.revision))
+                    return std::optional<Bytes>();
                 return std::optional(bytes);
-            auto const object = parse_object(current->bytes, key.str());
-            if (!object)
-                return std::optional(bytes); // an unreadable copy: the window itself lies where it belongs
-            Member_Reader reader(*object);
-            auto const there =
-                std::pair(from_millis(reader.signed_number("window_start")), reader.unsigned_number("revision"));
-            if (reader.good() && there > std::pair(head.window.start(), head.revision))
-                return std::optional<Bytes>();
-            return std::optional(bytes);
-        });
+            },
+            until_sync);
         if (!moved)
             return moved.error();
         return {};
+    }
+
+    /// Hands an answer out once what was saved on the way to it is on the disk.
+    auto synced(Result<Answer> answer) -> Result<Answer> {
+        if (answer && unsynced_.exchange(false))
+            if (auto const done = storage_.sync(); !done)
+                return done.error();
+        return answer;
     }
 
     static auto shared(Summary summary) -> std::shared_ptr<Summary const> {
         return std::make_shared<Summary const>(std::move(summary));
     }
 
+    static constexpr Put_Options until_sync{.durability = Durability::buffered};
+
     Storage& storage_;
     Event_Log<Storage>& log_;
+    std::atomic<bool> unsynced_{false};
     Cache cache_;
     std::mutex turns_mutex_;
     std::condition_variable turns_changed_;

@@ -77,7 +77,8 @@ class Analytics {
                                    Clock_Ptr clock,
                                    Analytics_Options options = {}) -> Result<std::unique_ptr<Analytics>> {
         auto log = Event_Log<Storage>::open(storage, Log_Paths(root, name), std::move(clock), options.log);
-        if (!log) return log.error();
+        if (!log)
+            return log.error();
         return std::unique_ptr<Analytics>(new Analytics(storage, name, *std::move(log), std::move(options)));
     }
 
@@ -89,7 +90,8 @@ class Analytics {
     auto record_request(Request_View const& request) noexcept -> Event_Id {
         try {
             auto const recorded = record_view(request);
-            if (recorded) return *recorded;
+            if (recorded)
+                return *recorded;
         } catch (...) { // out of memory: the request goes on without its record
         }
         lost_.fetch_add(1, std::memory_order_relaxed);
@@ -103,7 +105,8 @@ class Analytics {
         auto const recorded = with_record(request, id.view(), [&](Analytics_Record const& record) {
             return log_->record(record.timestamp, [&](std::string& out) { record.append_json(out); });
         });
-        if (!recorded) return recorded.error();
+        if (!recorded)
+            return recorded.error();
         return id;
     }
 
@@ -112,20 +115,22 @@ class Analytics {
     [[nodiscard]] auto with_record(Request_View const& request, std::string_view event_id, Use&& use) -> Result<void> {
         if (request.duration_us && *request.duration_us < 0)
             return fail(Errc::invalid_argument, "duration: negative; give microseconds from 0");
-        if (request.status < 0 || request.status > 999) return fail(Errc::invalid_argument, "status: give 100 to 599");
+        if (request.status < 0 || request.status > 999)
+            return fail(Errc::invalid_argument, "status: give 100 to 599");
         Analytics_Record record;
         record.event_id = event_id;
         record.timestamp = request.timestamp ? *request.timestamp : log_->clock()->now();
         record.path = path_of(request.target).substr(0, longest_path_bytes);
-        record.event_type =
-            request.event_type.empty()
-                ? classify_request(request.method, record.path, request.status, request.content_type)
-                : request.event_type;
-        if (!request.route.empty()) record.path = request.route;
+        record.event_type = request.event_type.empty()
+                                ? classify_request(request.method, record.path, request.status, request.content_type)
+                                : request.event_type;
+        if (!request.route.empty())
+            record.path = request.route;
         record.source = request.source.empty() ? "application" : request.source;
         record.method = request.method;
         record.status_code = request.status;
-        if (request.duration_us) record.duration_us = std::min(*request.duration_us, most_duration_us);
+        if (request.duration_us)
+            record.duration_us = std::min(*request.duration_us, most_duration_us);
         record.content_bytes = request.content_bytes;
         auto const agent = classify_user_agent(request.user_agent);
         record.user_agent_normalised = agent.normalised;
@@ -147,7 +152,8 @@ class Analytics {
     /// @return its id
     /// @errors invalid_argument naming the field; else as Event_Log::record
     [[nodiscard]] auto record(Analytics_Event const& event) -> Result<std::string> {
-        if (event.event_type.empty()) return fail(Errc::invalid_argument, "event_type: give one, such as page_view");
+        if (event.event_type.empty())
+            return fail(Errc::invalid_argument, "event_type: give one, such as page_view");
         if (event.duration_ms && !(*event.duration_ms >= 0))
             return fail(Errc::invalid_argument, "duration_ms: give a number from 0");
         if (event.status_code < 0 || event.status_code > 999)
@@ -173,9 +179,9 @@ class Analytics {
         record.bot = agent.bot || agent_of_input.bot;
         auto const country = country_of(event.country);
         record.country = {country.data(), country[0] == '\0' ? 0U : 2U};
-        auto const given = event.referrer_domain.empty()                                   ? event.referrer
+        auto const given = event.referrer_domain.empty()                            ? event.referrer
                            : event.referrer_domain.find("://") == std::string::npos ? "https://" + event.referrer_domain
-                                                                                     : event.referrer_domain;
+                                                                                    : event.referrer_domain;
         auto const referrer = referrer_domain(given, {});
         record.referrer_domain = referrer.view();
         record.content_bytes = event.content_bytes;
@@ -192,7 +198,8 @@ class Analytics {
         if (!event.extra.empty()) {
             auto own = event.extra;
             remove_private_fields(own);
-            if (!own.empty()) extra = json_text(own);
+            if (!own.empty())
+                extra = json_text(own);
             if (extra.size() > most_extra_bytes)
                 return fail(Errc::too_large, "event: its own fields are longer than 4096 bytes of JSON");
             record.extra = extra;
@@ -200,7 +207,8 @@ class Analytics {
         auto const recorded = guard_and_use(record, [&](Analytics_Record const& safe) {
             return log_->record(safe.timestamp, [&](std::string& out) { safe.append_json(out); });
         });
-        if (!recorded) return recorded.error();
+        if (!recorded)
+            return recorded.error();
         return std::string(record.event_id);
     }
 
@@ -208,7 +216,8 @@ class Analytics {
     [[nodiscard]] auto record_many(std::vector<Analytics_Event> const& events) -> std::vector<Result<std::string>> {
         std::vector<Result<std::string>> outcomes;
         outcomes.reserve(events.size());
-        for (auto const& event : events) outcomes.push_back(record(event));
+        for (auto const& event : events)
+            outcomes.push_back(record(event));
         return outcomes;
     }
 
@@ -219,21 +228,25 @@ class Analytics {
     /// What happened in a window, such as ("daily", "2026-02-13").
     /// @errors invalid_argument for an unknown type, a malformed key or a window in the future; else as
     ///         LETS_Aggregator::query
-    [[nodiscard]] auto aggregation(std::string_view window_type, std::string_view window_key) -> Result<Window_Summary> {
+    [[nodiscard]] auto aggregation(std::string_view window_type, std::string_view window_key)
+        -> Result<Window_Summary> {
         auto const window = parse_window(window_type, window_key);
-        if (!window) return window.error();
+        if (!window)
+            return window.error();
         return shown(aggregator_.query(*window));
     }
     /// The newest window of a type that has events.
     [[nodiscard]] auto latest(std::string_view window_type) -> Result<Window_Summary> {
         auto const type = parse_window_type(window_type);
-        if (!type) return type.error();
+        if (!type)
+            return type.error();
         return shown(aggregator_.latest(*type));
     }
     /// Forgets what was saved of a window and builds it again.
     [[nodiscard]] auto rebuild(std::string_view window_type, std::string_view window_key) -> Result<Window_Summary> {
         auto const window = parse_window(window_type, window_key);
-        if (!window) return window.error();
+        if (!window)
+            return window.error();
         return shown(aggregator_.rebuild(*window));
     }
 
@@ -266,10 +279,7 @@ class Analytics {
     static constexpr std::size_t longest_path_bytes = 2048;
     static constexpr std::size_t most_extra_bytes = 4096;
 
-    Analytics(Storage& storage,
-              Namespace_Name name,
-              std::unique_ptr<Event_Log<Storage>> log,
-              Analytics_Options options)
+    Analytics(Storage& storage, Namespace_Name name, std::unique_ptr<Event_Log<Storage>> log, Analytics_Options options)
         : name_(std::move(name)), options_(std::move(options)), log_(std::move(log)), salts_(storage, log_->paths()),
           aggregator_(storage, *log_, options_.summary_cache_bytes), pulse_(*log_) {}
 
@@ -280,7 +290,8 @@ class Analytics {
         std::size_t used = 0;
         for (auto* field : {&record.event_id, &record.event_type, &record.source, &record.path, &record.method,
                             &record.ip_hash, &record.transfer_id, &record.token_id}) {
-            if (!looks_like_address(*field)) continue;
+            if (!looks_like_address(*field))
+                continue;
             // What only nearly is an address has no hash; it is not kept either.
             if (auto const client = Client_Address::parse(*field))
                 hashes[used] = visitor_of(*client, {}, record.timestamp);
@@ -290,7 +301,8 @@ class Analytics {
     }
 
     auto visitor_of(Client_Address const& client, std::string_view user_agent, Utc_Time time) -> Event_Id {
-        if (options_.visitor_key == Visitor_Key::none || !is_storable(time)) return {};
+        if (options_.visitor_key == Visitor_Key::none || !is_storable(time))
+            return {};
         auto const period = log_->settings().salt_period;
         auto const salt = salts_.salt_of(time, period);
         salts_.prepare_next(log_->clock()->now(), period);
@@ -299,7 +311,8 @@ class Analytics {
             return {};
         }
         auto hash = memfs_cache::visitor_hash(**salt, client);
-        if (options_.visitor_key == Visitor_Key::ip_ua) hash ^= siphash24(**salt, user_agent);
+        if (options_.visitor_key == Visitor_Key::ip_ua)
+            hash ^= siphash24(**salt, user_agent);
         return Event_Id(hash);
     }
 
@@ -310,18 +323,21 @@ class Analytics {
 
     static auto country_of(std::string_view text) noexcept -> std::array<char, 2> {
         auto const letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-        if (text.size() != 2 || !letter(text[0]) || !letter(text[1])) return {};
+        if (text.size() != 2 || !letter(text[0]) || !letter(text[1]))
+            return {};
         return {static_cast<char>(text[0] & ~0x20), static_cast<char>(text[1] & ~0x20)};
     }
 
     static auto parse_window(std::string_view type_text, std::string_view key) -> Result<Window> {
         auto const type = parse_window_type(type_text);
-        if (!type) return type.error();
+        if (!type)
+            return type.error();
         return Window::parse(*type, key);
     }
 
     auto shown(Result<Window_Result<Analytics_Summary>> const& result) -> Result<Window_Summary> {
-        if (!result) return result.error();
+        if (!result)
+            return result.error();
         return Window_Summary::from(*result, log_->settings().salt_period);
     }
 

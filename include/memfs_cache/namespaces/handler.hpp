@@ -12,7 +12,7 @@ namespace memfs_cache {
 
 /// How a namespace is doing, for whoever runs the service.
 struct Handler_Health {
-    bool degraded = false;     ///< something is lost, waits, or fails; `details` says what
+    bool degraded = false; ///< something is lost, waits, or fails; `details` says what
     boost::json::object details;
 };
 

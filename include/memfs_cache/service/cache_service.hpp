@@ -55,13 +55,16 @@ class Cache_Service {
     /// @errors invalid_argument for what is no namespace name; what Analytics::open and the storage say
     [[nodiscard]] auto open_analytics(std::string_view name) -> Result<Analytics<Storage>*> {
         auto const checked = Namespace_Name::parse(name);
-        if (!checked) return checked.error();
+        if (!checked)
+            return checked.error();
         std::unique_lock const lock(mutex_);
         auto const found = analytics_.find(name);
-        if (found != analytics_.end()) return found->second.get();
+        if (found != analytics_.end())
+            return found->second.get();
         auto opened =
             Analytics<Storage>::open(*storage_, options_.root_prefix, *checked, options_.clock, options_.analytics);
-        if (!opened) return opened.error();
+        if (!opened)
+            return opened.error();
         // What crashed processes left behind is found now; a storage that refuses it refuses nothing else.
         (void)(*opened)->log().adopt_dead_writers();
         return analytics_.emplace(std::string(name), *std::move(opened)).first->second.get();
@@ -74,8 +77,10 @@ class Cache_Service {
         List_Query query{root, {}, 1};
         for (;;) {
             auto page = storage_->list(query);
-            if (!page) return page.error();
-            if (page->items.empty()) break;
+            if (!page)
+                return page.error();
+            if (page->items.empty())
+                break;
             auto const& key = page->items.front().key;
             auto const slash = key.find('/', root.size());
             if (slash == std::string::npos) {
@@ -83,11 +88,13 @@ class Cache_Service {
                 continue;
             }
             auto const name = key.substr(root.size(), slash - root.size());
-            if (Namespace_Name::parse(name)) names.insert(name);
+            if (Namespace_Name::parse(name))
+                names.insert(name);
             query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
         }
         std::unique_lock const lock(mutex_);
-        for (auto const& entry : analytics_) names.insert(entry.first);
+        for (auto const& entry : analytics_)
+            names.insert(entry.first);
         return std::vector<std::string>(names.begin(), names.end());
     }
 
@@ -118,11 +125,13 @@ class Cache_Service {
         std::vector<Analytics<Storage>*> handlers;
         {
             std::unique_lock const lock(mutex_);
-            for (auto const& entry : analytics_) handlers.push_back(entry.second.get());
+            for (auto const& entry : analytics_)
+                handlers.push_back(entry.second.get());
         }
         Result<void> outcome;
         for (auto* handler : handlers)
-            if (auto const done = run(*handler); !done && outcome) outcome = done.error();
+            if (auto const done = run(*handler); !done && outcome)
+                outcome = done.error();
         return outcome;
     }
 

@@ -407,6 +407,21 @@ TEST_SUITE("lets/aggregator") {
                   ->find(R"("files":{"count":1)") != std::string::npos);
     }
 
+    TEST_CASE("a saved window whose end was lost with the power is built again") {
+        World world;
+        Process process(world.store, at("2026-02-13T16:00"));
+        process.record(at("2026-02-13T14:00"), "a");
+        process.clock->set(at("2026-02-15T00:00"));
+        CHECK(process.total(Window_Type::hourly, "2026-02-13T14") == 1);
+        auto const path = std::string("cache/analytics/data/aggregations/hourly/2026/02/13/14.json");
+        auto const whole = read(world.memory, path).value().value();
+        for (auto const& torn : {std::string(), whole.substr(0, whole.size() - 1), std::string(whole.size(), '\0')}) {
+            REQUIRE(write(world.memory, path, torn));
+            CHECK(process.total(Window_Type::hourly, "2026-02-13T14") == 1);
+            CHECK(read(world.memory, path).value().value() == whole);
+        }
+    }
+
     TEST_CASE("a damaged saved window is reported with its name, not answered") {
         World world;
         Process process(world.store, at("2026-02-13T16:00"));
@@ -414,7 +429,7 @@ TEST_SUITE("lets/aggregator") {
         process.clock->set(at("2026-02-15T00:00"));
         CHECK(process.total(Window_Type::hourly, "2026-02-13T14") == 1);
         auto const path = std::string("cache/analytics/data/aggregations/hourly/2026/02/13/14.json");
-        for (auto const* bytes : {"", "{", "[]", "{}", R"({"v":2})"}) {
+        for (auto const* bytes : {"{}", R"({"v":2})", R"({"v":1,"window_type":"daily"})"}) {
             REQUIRE(write(world.memory, path, bytes));
             auto const answer = process.aggregator.query(window(Window_Type::hourly, "2026-02-13T14"));
             REQUIRE(answer.has_error());

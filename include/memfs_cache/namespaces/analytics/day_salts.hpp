@@ -41,10 +41,12 @@ class Day_Salts {
         auto const start = period_start(time, period);
         {
             std::shared_lock const lock(mutex_);
-            if (auto const known = known_.find(start); known != known_.end()) return known->second;
+            if (auto const known = known_.find(start); known != known_.end())
+                return known->second;
         }
         std::unique_lock const lock(mutex_);
-        if (auto const known = known_.find(start); known != known_.end()) return known->second;
+        if (auto const known = known_.find(start); known != known_.end())
+            return known->second;
         auto const steady_now = std::chrono::steady_clock::now();
         if (failed_ && steady_now < *failed_ + std::chrono::seconds(1))
             return fail(Errc::unavailable, "the salt of the day could not be read a moment ago");
@@ -61,12 +63,15 @@ class Day_Salts {
     /// The same for the period after the one of `now`, if that ends within the hour: so that midnight finds a salt.
     void prepare_next(Utc_Time now, std::string_view period) {
         auto const soon = now + std::chrono::hours(1);
-        if (period_start(soon, period) != period_start(now, period)) (void)salt_of(soon, period);
+        if (period_start(soon, period) != period_start(now, period))
+            (void)salt_of(soon, period);
     }
 
     [[nodiscard]] static auto period_start(Utc_Time time, std::string_view period) -> Utc_Time {
-        if (period == "week") return Window::containing(Window_Type::weekly, time).start();
-        if (period == "month") return Window::containing(Window_Type::monthly, time).start();
+        if (period == "week")
+            return Window::containing(Window_Type::weekly, time).start();
+        if (period == "month")
+            return Window::containing(Window_Type::monthly, time).start();
         return day_of(time);
     }
 
@@ -75,15 +80,19 @@ class Day_Salts {
     auto fetch(Utc_Time start) -> Result<std::optional<Sip_Key>> {
         auto const key = paths_.under("salts/" + date_text(start) + ".json");
         auto object = storage_.get(key);
-        if (!object) return object.error();
+        if (!object)
+            return object.error();
         if (!*object) {
             Sip_Key fresh{};
             fill_random(fresh.data(), fresh.size());
             auto const written = storage_.put(key, salt_text(fresh), Precondition::absent(), {.owner_only = true});
-            if (!written) return written.error();
+            if (!written)
+                return written.error();
             object = storage_.get(key);
-            if (!object) return object.error();
-            if (!*object) return fail(Errc::indeterminate, key.str() + " may not be stored yet; try again");
+            if (!object)
+                return object.error();
+            if (!*object)
+                return fail(Errc::indeterminate, key.str() + " may not be stored yet; try again");
         }
         return parse_salt((*object)->bytes);
     }

@@ -94,7 +94,8 @@ class Pulse_Reader {
             auto& known = windows_[base];
             auto const fold = [](Pulse_Window& into) {
                 return [&into, event = Analytics_Record()](Raw_Event const& raw) mutable -> Result<void> {
-                    if (auto const read = event.read(raw); !read) return read.error();
+                    if (auto const read = event.read(raw); !read)
+                        return read.error();
                     into.add(event);
                     return {};
                 };
@@ -104,17 +105,21 @@ class Pulse_Reader {
                 return read.error();
             }
             auto& own = *waiting.emplace_back(std::make_unique<Pulse_Window>());
-            if (auto const read = log_.read_unlanded(base, known.state, fold(own)); !read) return read.error();
+            if (auto const read = log_.read_unlanded(base, known.state, fold(own)); !read)
+                return read.error();
             known.events.count(from, now, counted);
             own.count(from, now, counted);
         }
 
-        Pulse pulse{now, window_minutes, counted.requests, counted.visitors.size(), counted.transfers.size(),
-                    counted.future, {}};
+        Pulse pulse{
+            now, window_minutes, counted.requests, counted.visitors.size(), counted.transfers.size(), counted.future,
+            {}};
         std::sort(counted.recent.begin(), counted.recent.end(),
                   [](auto const* a, auto const* b) { return a->timestamp > b->timestamp; });
-        if (counted.recent.size() > Pulse_Window::shown_events) counted.recent.resize(Pulse_Window::shown_events);
-        for (auto const* event : counted.recent) pulse.recent_events.push_back(*event);
+        if (counted.recent.size() > Pulse_Window::shown_events)
+            counted.recent.resize(Pulse_Window::shown_events);
+        for (auto const* event : counted.recent)
+            pulse.recent_events.push_back(*event);
         return pulse;
     }
 

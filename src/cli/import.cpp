@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command.hpp"
+#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/namespaces/analytics/access_log_import.hpp>
+
+#include <zlib.h>
+
+#include <cstdio>
+#include <fcntl.h>
+#include <memory>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+using namespace memfs_cache;
+
+namespace {
+
+struct Import_Options {
+    Store_Options store;
+    std::string format = "combined";
+    bool count_again = false;
+    bool json = false;
+    std::vector<std::string> files;
+};
+
+/// A log file, unpacked if its content is gzip, whatever its name; "-" is the standard input.
+class Log_File {
+  public:
+    static auto open(std::string const& path) -> Result<Log_File> {
+        int const file = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (file < 0)
+            return error_from_errno(errno, "opening", path);
+        struct stat status {};
+        if (::fstat(file, &status) == 0 && S_ISDIR(status.st_mode)) {
+            ::close(file);
+            return fail(Errc::invalid_argument, path + " is a folder; give the log files in it");
+        }
+        gzFile const packed = ::gzdopen(file, "rb");
+        if (packed == nullptr) {
+            ::close(file);
+            return fail(Errc::internal, "no memory to read " + path);
+        }
+        ::gzbuffer(packed, 1 << 18);
+        return Log_File(path, packed);
+    }
+
+    auto read(char* out, std::size_t size) -> Result<std::size_t> {
+        auto const got = ::gzread(file_.get(), out, static_cast<unsigned>(std::min<std::size_t>(size, 1 << 30)));
+        int error = Z_OK;
+        auto const* const text = ::gzerror(file_.get(), &error);
+        if (got < 0 || error == Z_BUF_ERROR) {
+            if (error == Z_ERRNO)
+                return error_from_errno(errno, "reading", path_);
+            return fail(Errc::corrupt_data, path_ + " is a damaged or cut gzip file (" + text +
+                                                "); what came before is kept, import the whole file later");
+        }
+        return static_cast<std::size_t>(got);
+    }
+
+  private:
+    struct Close {
+        void operator()(gzFile file) const noexcept { ::gzclose_r(file); }
+    };
+    Log_File(std::string path, gzFile file) : path_(std::move(path)), file_(file) {}
+    std::string path_;
+    std::unique_ptr<gzFile_s, Close> file_;
+};
+
+void show(Import_Report const& report, bool json) {
+    if (json) {
+        std::printf("%s\n", json_text(report.to_json()).c_str());
+        return;
+    }
+    std::printf("%llu accepted, %llu rejected, %llu already imported, from %llu files\n",
+                static_cast<unsigned long long>(report.accepted), static_cast<unsigned long long>(report.rejected),
+                static_cast<unsigned long long>(report.already_imported),
+                static_cast<unsigned long long>(report.files));
+    for (auto const& line : report.rejected_lines)
+        std::printf("%s:%llu: %s\n", line.file.c_str(), static_cast<unsigned long long>(line.line),
+                    line.reason.c_str());
+    if (report.rejected > report.rejected_lines.size())
+        std::printf("... and %llu more\n",
+                    static_cast<unsigned long long>(report.rejected - report.rejected_lines.size()));
+}
+
+auto run(Import_Options const& options) -> int {
+    // Every name is looked at before anything is imported: a slip of the pen costs nothing.
+    std::vector<Log_File> files;
+    for (auto const& path : options.files) {
+        auto file = Log_File::open(path);
+        if (!file)
+            return report(file.error());
+        files.push_back(*std::move(file));
+    }
+    auto service_options = options.store.service_options();
+    if (!service_options)
+        return report(service_options.error());
+    if (auto const name = Namespace_Name::parse(options.store.name_space); !name)
+        return report(name.error());
+    auto storage = options.store.open_storage();
+    if (!storage)
+        return report(storage.error());
+    Cache_Service<Any_Storage> cache(*storage, *std::move(service_options));
+    auto const analytics = cache.open_analytics(options.store.name_space);
+    if (!analytics)
+        return report(analytics.error());
+
+    bool const terminal = ::isatty(STDERR_FILENO) == 1;
+    Access_Log_Import<Any_Storage>::Options import_options;
+    import_options.format = options.format == "common" ? Access_Log_Format::common : Access_Log_Format::combined;
+    import_options.count_again = options.count_again;
+    if (terminal)
+        import_options.progress = [](std::uint64_t bytes, std::uint64_t lines) {
+            std::fprintf(stderr, "\r%llu MiB, %llu lines", static_cast<unsigned long long>(bytes >> 20),
+                         static_cast<unsigned long long>(lines));
+        };
+    Access_Log_Import<Any_Storage> import(cache.storage(), **analytics, import_options);
+    Result<void> outcome;
+    for (std::size_t i = 0; i < files.size() && outcome; ++i)
+        outcome =
+            import.import(options.files[i], [&](char* out, std::size_t size) { return files[i].read(out, size); });
+    if (terminal)
+        std::fputc('\n', stderr);
+    if (auto const closed = cache.close(); !closed && outcome)
+        outcome = closed.error();
+    show(import.report(), options.json);
+    return outcome ? static_cast<int>(done) : (report(outcome.error()), static_cast<int>(failed));
+}
+
+} // namespace
+
+auto add_import(CLI::App& app) -> Subcommand {
+    auto const options = std::make_shared<Import_Options>();
+    auto* command = app.add_subcommand("import", "Bring access logs into analytics; every line is counted once");
+    options->store.add_to(*command);
+    options->store.add_namespace_to(*command);
+    command->add_option("--format", options->format, "combined or common")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"combined", "common"}));
+    command->add_flag("--count-again", options->count_again, "count lines that were imported before once more");
+    command->add_flag("--json", options->json, "report as one JSON object");
+    command->add_option("files", options->files, "log files, plain or gzip; - for the standard input")->required();
+    return [options] { return run(*options); };
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command.hpp"
+#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/storage/open.hpp>
+#include <memfs_cache/version.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <utility>
+#include <vector>
+
+using namespace memfs_cache;
+
+void Store_Options::add_to(CLI::App& command) {
+    command.add_option("--storage", url, "memory: | disk:PATH | sqlite:PATH | s3://bucket/prefix?...")
+        ->required()
+        ->envname("MEMFS_CACHE_STORAGE");
+    command.add_option("--root-prefix", root_prefix, "where in the storage everything lies")
+        ->capture_default_str()
+        ->envname("MEMFS_CACHE_ROOT_PREFIX");
+    command.add_option("--grace-ms", grace_ms, "how long windows wait for stragglers; fixed when a store is begun")
+        ->envname("MEMFS_CACHE_GRACE_MS");
+    command.add_option("--salt-period", salt_period, "day, week or month; fixed when a store is begun")
+        ->envname("MEMFS_CACHE_SALT_PERIOD");
+}
+
+void Store_Options::add_namespace_to(CLI::App& command) {
+    command.add_option("--namespace", name_space, "analytics namespace")->capture_default_str();
+}
+
+auto Store_Options::service_options() const -> Result<Service_Options> {
+    Service_Options options;
+    options.root_prefix = root_prefix;
+    if (!root_prefix.empty())
+        if (auto const key = Storage_Key::parse(root_prefix); !key)
+            return fail(Errc::invalid_argument, "--root-prefix: " + key.error().context);
+    if (!grace_ms.empty()) {
+        auto const grace = parse_decimal(grace_ms);
+        if (!grace || *grace > 86'400'000)
+            return fail(Errc::invalid_argument, "--grace-ms: give 0 to 86400000");
+        options.analytics.log.settings.grace = std::chrono::milliseconds(*grace);
+    }
+    if (!salt_period.empty()) {
+        if (salt_period != "day" && salt_period != "week" && salt_period != "month")
+            return fail(Errc::invalid_argument, "--salt-period: give day, week or month");
+        options.analytics.log.settings.salt_period = salt_period;
+    }
+    return options;
+}
+
+auto Store_Options::open_storage() const -> Result<Any_Storage> { return memfs_cache::open_storage(url); }
+
+auto report(Error const& error) -> int {
+    std::fprintf(stderr, "memfs-cache: %s\n", error.context.c_str());
+    return error.code == Errc::invalid_argument || error.code == Errc::unsupported ? wrong_usage : failed;
+}
+
+int main(int argc, char** argv) {
+    try {
+        CLI::App app("Analytics, tokens and entries on plain files", "memfs-cache");
+        app.set_version_flag("--version", std::string(version));
+        app.require_subcommand(1);
+        std::vector<std::pair<CLI::App*, Subcommand>> commands;
+        for (auto* add : {&add_import, &add_query, &add_pulse}) {
+            auto run = (*add)(app);
+            commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
+        }
+        try {
+            app.parse(argc, argv);
+        } catch (CLI::ParseError const& error) {
+            auto const code = app.exit(error);
+            return code == 0 ? done : wrong_usage;
+        }
+        for (auto const& [command, run] : commands)
+            if (command->parsed())
+                return run();
+    } catch (std::exception const& error) {
+        std::fprintf(stderr, "memfs-cache: %s\n", error.what());
+    }
+    return failed;
+}

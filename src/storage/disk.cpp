@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "disk_files.hpp"
 #include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/crc32c.hpp>
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/storage/disk.hpp>
 
@@ -15,18 +16,18 @@
 ///
 /// Layout of `.memfs_cache`:
 ///   lock          held while a handle opens: sweeping and registering happen one at a time
-///   tmp/{owner}/  unfinished objects of one handle; the folder itself is locked for as long as the handle lives
-///   locks/{nn}    a shard of the keys each; holds the last modification time that was given out
+///   tmp/{owner}/  unfinished objects of one handle; the folder is locked for as long as the handle lives. Not beside
+///                 the objects, so that opening a large storage sweeps without walking it
+///   locks/{nn}    one shard of the keys each; holds the last modification time that was given out
 ///   removals      eight bytes that change before a folder is removed
 ///
-/// put     the whole object is written and flushed below tmp/, then, under the lock of its shard and of the file that
-/// it
-///         replaces, the condition is checked and it is renamed into place. Data never travels while a lock is held.
-/// append  under the lock of the file alone: size check, write, new modification time. A put or erase holds that lock
-///         when it takes the file away, so an append never lands in a file that is already gone.
-/// Times   strictly increase for each key: put and erase record theirs in the shard, an append exceeds the file's own.
-/// Folders a durable write flushes every folder up to one that is known to be durable. What is known is forgotten when
-///         `removals` changes, because a folder that another process removed and made again is not durable.
+/// put      the whole object is written and flushed below tmp/. Then, under the lock of its shard and of the file that
+///          it replaces, the condition is checked and it is renamed into place. No data travels while a lock is held.
+/// append   under the lock of the file alone: size check, write, new modification time. A put or erase holds that lock
+///          when it takes the file away, so an append never lands in a file that is already gone.
+/// Times    strictly increase for each key: put and erase record theirs in the shard, an append exceeds the file's own.
+/// Folders  a durable write flushes every folder up to one that is known to be durable. What is known is forgotten when
+///          `removals` changes, because a folder that another process removed and made again is not durable.
 
 namespace memfs_cache {
 namespace {
@@ -129,7 +130,8 @@ class Shard {
 
   private:
     static auto name_of(std::string_view path) -> std::string {
-        return to_hex(std::uint64_t{std::hash<std::string_view>{}(path) % shard_count}).substr(14);
+        // A hash that is the same in every process, whatever it was built with.
+        return to_hex(std::uint64_t{crc32c(0, path) % shard_count}).substr(14);
     }
     Unique_Fd fd_;
     File_Lock lock_;

@@ -20,7 +20,8 @@ namespace memfs_cache {
 ///          capabilities().conditional_put is false and a put with a condition gives unsupported.
 /// Threads  any, and any number of processes of one machine, also after fork(). No write waits for the data of another
 ///          key; a condition is checked under a lock that all processes share.
-/// Not for  network file systems, whose locks and renames do not promise what is built upon here.
+/// Not for  network file systems, whose locks and renames do not promise what is built upon here; nor a root with other
+///          file systems mounted inside it.
 /// Cost     a durable put is one file written and flushed, one rename and one folder flushed; a durable append is one
 ///          write and one fdatasync once its file is open; list reads only the folders that hold the page.
 class Storage_Disk {

@@ -105,6 +105,14 @@ TEST_SUITE("storage/disk: what lies on the disk") {
         CHECK(files_list(disk.storage).value() == Calls{"%.memfs_cache", ".memfs_cache/removals", "x/.memfs_cache"});
     }
 
+    TEST_CASE("which lock guards a key does not depend on the build") {
+        Disk disk;
+        CHECK(disk.put("123456789", "", buffered) == Put_State::applied);
+        constexpr unsigned published_crc32c = 0xe3069283; // of these nine digits
+        static_assert(published_crc32c % 64 == 0x03);
+        CHECK(std::filesystem::exists(disk.file(".memfs_cache/locks/03")));
+    }
+
     TEST_CASE("files of other programs are objects if a key can name them, and otherwise left alone") {
         Disk disk;
         write_file(disk.file("plain/by-hand.txt"), "hello");

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cascade under every disorder that the protocol of docs/format.md, "Windows", is made for: several processes on
+// one storage, each with a clock of its own, whose storage operations are interleaved at random; events that come late;
+// writes without an answer that land at once, later or never; processes that die anywhere. All of it follows from a
+// seed: MEMFS_CACHE_TEST_SEED is the first one, MEMFS_CACHE_TEST_ROUNDS how many.
+#include "seeded_random.hpp"
+#include "support/delayed_storage.hpp"
+#include "support/printers.hpp"
+#include "support/test_event.hpp"
+#include "support/turns.hpp"
+#include "support/wrapped_storage.hpp"
+#include <memfs_cache/lets/aggregator.hpp>
+#include <memfs_cache/storage/memory.hpp>
+#include <memfs_cache/storage/words.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace memfs_cache;
+using namespace std::chrono_literals;
+using memfs_cache::testing::Seeded_Random;
+
+namespace {
+
+using Delayed = Delayed_Storage<Storage_Memory>;
+using Store = Wrapped_Storage<Delayed>;
+using Log = Event_Log<Store>;
+using Aggregator = LETS_Aggregator<Store, Test_Event, Test_Summary>;
+using Events = std::set<std::size_t>; ///< by number; an event's name is its number
+
+/// What the cascade promised and did not keep.
+struct Broken_Promise : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+void promise(bool kept, std::string const& sentence) {
+    if (!kept)
+        throw Broken_Promise(sentence);
+}
+
+auto is_below(std::string const& key, std::string_view part) -> bool { return key.find(part) != std::string::npos; }
+
+/// The seed's choices.
+class Dice {
+  public:
+    explicit Dice(std::uint64_t seed) : generator(seed) {}
+    auto below(std::uint64_t end) -> std::uint64_t { return generator() % end; }
+    auto per_mille(std::uint64_t chance) -> bool { return below(1000) < chance; }
+    template <class T>
+    auto one_of(std::initializer_list<T> choices) -> T {
+        return choices.begin()[below(choices.size())];
+    }
+    std::mt19937_64 generator;
+};
+
+/// What is known of an event from outside.
+struct Known_Event {
+    Utc_Time time;
+    bool accepted = true; ///< false: refused, it must never be seen
+    bool flushed = false; ///< every answer from now on must hold it
+};
+
+/// What all processes of a run share, and what must hold of what they answer.
+class World {
+  public:
+    explicit World(std::uint64_t seed)
+        : dice(seed), turns([this](std::size_t count) { return dice.below(count); }),
+          // Before the edge of a year, of a month, and of an ISO week.
+          start(at(dice.one_of({"2025-12-31T20:00", "2026-02-28T19:00", "2026-03-01T21:00"}))), now(start) {}
+
+    static auto at(char const* half_hour) -> Utc_Time {
+        return Window::parse(Window_Type::half_hour, half_hour).value().start();
+    }
+
+    auto new_event(Utc_Time time) -> std::size_t {
+        events.push_back({time});
+        return events.size() - 1;
+    }
+    /// Flushed events of a window.
+    auto flushed_in(Window const& window) const -> Events {
+        Events found;
+        for (std::size_t i = 0; i < events.size(); ++i)
+            if (events[i].flushed && contains(window, events[i].time))
+                found.insert(i);
+        return found;
+    }
+    static auto contains(Window const& window, Utc_Time time) -> bool {
+        return time >= window.start() && time < window.end();
+    }
+
+    /// Every put that took effect: what may only move forward does.
+    void on_put(std::string const& key, Byte_View bytes) {
+        bool const latest = is_below(key, "/latest/");
+        if (!latest && !is_below(key, "/aggregations/"))
+            return;
+        auto const object = parse_object(bytes, key).value();
+        Member_Reader reader(object);
+        auto const position =
+            std::pair(latest ? reader.signed_number("window_start") : 0, reader.unsigned_number("revision"));
+        auto& newest = newest_put[key];
+        promise(position >= newest, key + " went back");
+        newest = position;
+    }
+
+    struct Answered {
+        bool final = false;
+        std::uint64_t revision = 0;
+    };
+    Dice dice;
+    Turns turns;
+    Storage_Memory memory;
+    Utc_Time const start;
+    Utc_Time now;
+    std::vector<Known_Event> events;
+    std::map<std::string, Answered> answered; ///< by file of the window: the most that was ever answered
+    std::map<std::string, std::pair<std::int64_t, std::uint64_t>> newest_put;
+    struct Tally {
+        int finals = 0, open = 0, revised = 0, kills = 0, late = 0, adopted = 0;
+    } tally;
+};
+
+/// One process from its start to its end or death: a log and an aggregator with a clock that is wrong by `skew`.
+class Process {
+  public:
+    enum class Weather { fair, foul };
+
+    Process(World& world, std::chrono::minutes skew, Weather weather)
+        : world_(world), skew_(skew), delayed_(world.memory), store_(delayed_),
+          clock_(std::make_shared<Manual_Clock>(world.now + skew)) {
+        delayed_.applied = [this](Storage_Key const& key, Byte_View bytes) { world_.on_put(key.str(), bytes); };
+        Event_Log_Options options;
+        options.flush_interval = std::chrono::hours(24); // everything is done by the actor, nothing in the background
+        if (weather == Weather::foul) {
+            delayed_.fate = [this] { return fate(); };
+            store_.hook = [this](Store::Operation operation, std::string const& key) { return before(operation, key); };
+            mode_ = world.dice.one_of({Mode::straight_through, Mode::buffered, Mode::durable});
+            store_.promised.survives_process = mode_ != Mode::straight_through;
+            if (mode_ == Mode::durable)
+                options.mode = Recording_Mode::durable;
+        }
+        auto opened = Log::open(store_, Log_Paths("cache", Namespace_Name("model")), clock_, options);
+        if (opened) {
+            log_ = *std::move(opened);
+            aggregator_ = std::make_unique<Aggregator>(store_, *log_);
+        } else {
+            died_ = true;
+        }
+    }
+    ~Process() { end(); }
+    Process(Process const&) = delete;
+    auto operator=(Process const&) -> Process& = delete;
+
+    [[nodiscard]] auto died() const noexcept -> bool { return died_; }
+    [[nodiscard]] auto aggregator() -> Aggregator& { return *aggregator_; }
+    [[nodiscard]] auto log() -> Log& { return *log_; }
+
+    void record() {
+        auto& dice = world_.dice;
+        auto const age =
+            dice.per_mille(150) ? std::chrono::minutes(dice.below(300)) : std::chrono::minutes(dice.below(4));
+        auto const number = world_.new_event(std::max(world_.start, clock_->now() - age));
+        Test_Event const event{world_.events[number].time, std::to_string(number)};
+        auto const recorded = log_->record(event.timestamp, [&](std::string& out) { event.append_json(out); });
+        if (recorded || (mode_ == Mode::straight_through && recorded.error().code != Errc::closed))
+            unflushed_.insert(number);
+        else
+            world_.events[number].accepted = recorded.error().code != Errc::closed;
+    }
+
+    void flush() {
+        auto const before = unflushed_;
+        if (log_->flush())
+            know_flushed(before);
+    }
+
+    void ask() {
+        check([&](Window const& window) { return aggregator_->query(window); });
+    }
+    void rebuild() {
+        check([&](Window const& window) { return aggregator_->rebuild(window); });
+    }
+    void adopt() { (void)tolerate(log_->adopt_dead_writers()); }
+
+    /// Ends in an orderly way, as far as the storage lets it.
+    void close() {
+        auto const before = unflushed_;
+        if (log_->close())
+            know_flushed(before);
+        died_ = true;
+    }
+
+  private:
+    enum class Mode { straight_through, buffered, durable };
+
+    void know_flushed(Events const& events) {
+        for (auto const number : events) {
+            world_.events[number].flushed = true;
+            unflushed_.erase(number);
+        }
+    }
+
+    /// Only one kind of failure is expected here: a write whose outcome stayed unknown. The dead may fail as they like.
+    template <class T>
+    auto tolerate(Result<T> const& result) -> bool {
+        if (!result && !died_)
+            promise(result.error().code == Errc::indeterminate, result.error().message());
+        return result.has_value();
+    }
+
+    template <class Ask>
+    void check(Ask&& ask) {
+        auto const type = all_window_types[world_.dice.below(all_window_types.size())];
+        auto const window = Window::containing(
+            type, std::max(world_.start, clock_->now() - world_.dice.one_of({0min, 30min, 60min, 120min, 300min})));
+        if (window.start() > clock_->now())
+            return; // this clock has not reached the start of the run
+        auto wanted = world_.flushed_in(window);
+        auto const own = unflushed_;
+        auto const floor = world_.answered[window.file()];
+        auto const answer = ask(window);
+        if (!tolerate(answer) || died_)
+            return;
+        auto const where = window.file() + (answer->final ? " (final): " : " (open): ");
+        if (!answer->final && type == Window_Type::half_hour)
+            for (auto const number : own)
+                if (World::contains(window, world_.events[number].time))
+                    wanted.insert(number);
+        auto const got = events_of(*answer->summary, where);
+        for (auto const number : got)
+            promise(number < world_.events.size() && world_.events[number].accepted &&
+                        World::contains(window, world_.events[number].time),
+                    where + "has an event that was not recorded in it");
+        for (auto const number : wanted)
+            promise(got.contains(number), where + "misses a flushed event");
+        promise(answer->final || !floor.final, where + "was final before");
+        promise(answer->revision >= floor.revision, where + "had a higher revision before");
+        promise(answer->late_events <= got.size(), where + "counts more late events than events");
+        auto& known = world_.answered[window.file()];
+        known = {known.final || answer->final, std::max(known.revision, answer->revision)};
+        ++(answer->final ? world_.tally.finals : world_.tally.open);
+        world_.tally.revised += answer->revision > 0;
+    }
+
+  public:
+    static auto events_of(Test_Summary const& summary, std::string const& where) -> Events {
+        Events found;
+        auto const names = summary.names.top(summary.names.distinct());
+        for (auto const& [name, times] : names) {
+            promise(times == 1, where + "has an event twice");
+            found.insert(std::stoul(std::string(name)));
+        }
+        promise(summary.total == found.size(), where + "has a wrong total");
+        return found;
+    }
+
+  private:
+    /// One write in seven has an unknown outcome.
+    auto fate() -> Delayed::Fate {
+        auto& dice = world_.dice;
+        if (!dice.per_mille(150))
+            return Delayed::Fate::answered;
+        return dice.one_of({Delayed::Fate::answer_lost, Delayed::Fate::answer_lost, Delayed::Fate::late,
+                            Delayed::Fate::late, Delayed::Fate::lost});
+    }
+
+    /// Before each storage operation the world goes on: time passes, writes arrive, others run, another thread of this
+    /// process records, and now and then that was it.
+    auto before(Store::Operation operation, std::string const& key) -> Store::Verdict {
+        using Kind = Store::Verdict::Kind;
+        auto& dice = world_.dice;
+        if (died_)
+            return {Kind::fail};
+        if (dice.per_mille(20))
+            world_.now += std::chrono::minutes(1 + dice.below(25));
+        if (dice.per_mille(400))
+            world_.turns.pause();
+        clock_->set(std::max(clock_->now(), world_.now + skew_));
+        if (delayed_.on_the_way() > 0 && dice.per_mille(100))
+            delayed_.land(dice.below(delayed_.on_the_way()));
+        if (mode_ == Mode::buffered && log_ && dice.per_mille(30))
+            record();
+        bool const writes = operation == Store::Operation::put || operation == Store::Operation::append;
+        if (writes && is_below(key, "/writers/"))
+            manifests_.insert(key);
+        if (dice.per_mille(2)) {
+            died_ = true;
+            ++world_.tally.kills;
+            return {writes && dice.per_mille(500) ? Kind::unknown_after : Kind::fail};
+        }
+        return {};
+    }
+
+    /// What a death leaves behind. What was on the way has arrived, or never will, before anybody can know of it.
+    void end() {
+        died_ = true;
+        aggregator_.reset();
+        log_.reset();
+        while (delayed_.on_the_way() > 0)
+            if (world_.dice.per_mille(500))
+                delayed_.land(world_.dice.below(delayed_.on_the_way()));
+            else
+                delayed_.drop_all();
+        for (auto const& path : manifests_) {
+            // All processes of the model are one to the system. The dead one shall be known by its start time.
+            auto const text = read(world_.memory, path).value();
+            if (!text)
+                continue;
+            auto manifest = Writer_Manifest::from_json(*text).value();
+            ++manifest.process.started;
+            write(world_.memory, path, manifest.to_json()).value();
+        }
+    }
+
+    World& world_;
+    std::chrono::minutes const skew_;
+    Delayed delayed_;
+    Store store_;
+    std::shared_ptr<Manual_Clock> clock_;
+    Mode mode_ = Mode::straight_through;
+    bool died_ = false;
+    std::set<std::string> manifests_;
+    Events unflushed_;
+    std::unique_ptr<Log> log_;
+    std::unique_ptr<Aggregator> aggregator_;
+};
+
+/// A machine on which one process runs after the other, until so many steps are done.
+void run_machine(World& world, bool writes, std::chrono::minutes skew, int steps) {
+    Seeded_Random const seeded(world.dice.generator);
+    while (steps > 0) {
+        Process process(world, skew, Process::Weather::foul);
+        while (steps-- > 0 && !process.died()) {
+            auto const what = world.dice.below(100);
+            if (writes && what < 40)
+                process.record();
+            else if (writes && what < 65)
+                process.flush();
+            else if (what < 94)
+                process.ask();
+            else if (what < 96)
+                process.rebuild();
+            else if (what < 99)
+                process.adopt();
+            else
+                process.close();
+        }
+        if (!process.died() && world.dice.per_mille(500))
+            process.close();
+    }
+}
+
+/// Events whose whole line lies in the store, found without any of the library's readers.
+auto landed_events(World const& world) -> Events {
+    Events found;
+    for (auto const& path : files_list(world.memory, "cache/model/data/raw/").value()) {
+        auto const text = read(world.memory, path).value().value();
+        for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+            auto const name = text.substr(at, end - at).find(R"("name":")");
+            if (name != std::string::npos)
+                found.insert(std::stoul(text.substr(at + name + 8)));
+        }
+    }
+    return found;
+}
+
+auto saved_windows(World const& world) -> std::map<std::string, std::string> {
+    std::map<std::string, std::string> found;
+    for (auto const& path : files_list(world.memory, "cache/model/data/aggregations/").value())
+        found[path] = read(world.memory, path).value().value();
+    return found;
+}
+
+/// When all is over: every level holds exactly what landed, and can be made again to the byte.
+void check_at_rest(World& world) {
+    world.now += std::chrono::hours(24 * 800);
+    auto const landed = landed_events(world);
+    for (std::size_t i = 0; i < world.events.size(); ++i)
+        promise(!world.events[i].flushed || landed.contains(i), "a flushed event is not on the storage");
+
+    std::map<std::string, Events> expected;
+    for (auto const number : landed)
+        for (auto const type : all_window_types)
+            expected[Window::containing(type, world.events[number].time).file()].insert(number);
+    auto const ask_all = [&](Process& process) {
+        std::vector<std::string> files;
+        for (auto const& entry : expected)
+            files.push_back(entry.first);
+        std::shuffle(files.begin(), files.end(), world.dice.generator);
+        for (auto const& file : files) {
+            auto const answer = process.aggregator().query(*Window::from_file(file)).value();
+            auto const where = file + " at rest ";
+            promise(answer.final, where + "is not final");
+            promise(Process::events_of(*answer.summary, where) == expected[file], where + "is not what landed");
+            promise(answer.late_events <= expected[file].size(), where + "counts more late events than events");
+        }
+    };
+    Process first(world, 0min, Process::Weather::fair);
+    first.log().adopt_dead_writers().value();
+    promise(files_list(world.memory, "cache/model/data/writers/").value().empty(), "a dead writer was not adopted");
+    ask_all(first);
+    auto const before = saved_windows(world);
+    for (auto const& entry : before)
+        remove(world.memory, entry.first).value();
+    Process second(world, 0min, Process::Weather::fair);
+    ask_all(second);
+    promise(saved_windows(world) == before, "windows that were deleted came back with other bytes");
+}
+
+auto problem_of(std::uint64_t seed) -> std::string {
+    World world(seed);
+    try {
+        auto& dice = world.dice;
+        for (auto writers = 1 + dice.below(3); writers > 0; --writers)
+            world.turns.add([&world, skew = dice.one_of({0min, 0min, -90min, 35min}),
+                             steps = 20 + static_cast<int>(dice.below(60))] { run_machine(world, true, skew, steps); });
+        for (auto readers = 1 + dice.below(2); readers > 0; --readers)
+            world.turns.add(
+                [&world, skew = dice.one_of({0min, 0min, -45min, 45min}),
+                 steps = 20 + static_cast<int>(dice.below(40))] { run_machine(world, false, skew, steps); });
+        world.turns.run();
+        Seeded_Random const seeded(dice.generator);
+        check_at_rest(world);
+    } catch (std::exception const& broken) {
+        return broken.what();
+    }
+    if (std::getenv("MODEL_TALLY"))
+        std::printf("seed %lu: events %zu finals %d open %d revised %d kills %d hours %ld\n", seed, world.events.size(),
+                    world.tally.finals, world.tally.open, world.tally.revised, world.tally.kills,
+                    (world.now - world.start) / 1h - 800 * 24);
+    return {};
+}
+
+auto number_from_environment(char const* name, std::uint64_t otherwise) -> std::uint64_t {
+    auto const* const text = std::getenv(name);
+    return text == nullptr ? otherwise : std::stoull(text);
+}
+
+} // namespace
+
+TEST_SUITE("lets/cascade model") {
+    TEST_CASE("whatever happens in between, no event is missed, doubled or forgotten at any level") {
+        auto const first = number_from_environment("MEMFS_CACHE_TEST_SEED", 1);
+        auto const rounds = number_from_environment("MEMFS_CACHE_TEST_ROUNDS", 300);
+        for (auto seed = first; seed < first + rounds; ++seed) {
+            auto const problem = problem_of(seed);
+            CHECK_MESSAGE(problem.empty(), "seed " << seed << ": " << problem);
+        }
+    }
+}

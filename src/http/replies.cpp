@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/json.hpp>
 #include <memfs_cache/http/replies.hpp>
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace memfs_cache {
 
@@ -35,11 +35,11 @@ auto status_of(Errc code) noexcept -> int {
     return 500;
 }
 
-auto json_reply(boost::json::value const& body, int status) -> Response {
+auto json_reply(boost::json::object const& body, int status) -> Response {
     Response response;
     response.status = status;
     response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
-    response.body = boost::json::serialize(body);
+    response.body = json_text(body);
     return response;
 }
 

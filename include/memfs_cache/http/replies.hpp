@@ -14,7 +14,7 @@ namespace memfs_cache {
 [[nodiscard]] auto status_of(Errc code) noexcept -> int;
 
 /// A JSON body that no cache keeps.
-[[nodiscard]] auto json_reply(boost::json::value const& body, int status = 200) -> Response;
+[[nodiscard]] auto json_reply(boost::json::object const& body, int status = 200) -> Response;
 
 /// `{"error": {"code", "message", "field"?}}`.
 /// @param code     word that programs compare

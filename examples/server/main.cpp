@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// A web site with its own analytics: the public address serves a folder and records every request, the admin address
+// answers what happened. What a program of your own needs is in run().
+#include <memfs_cache/http/admin_api.hpp>
+#include <memfs_cache/http/static_files.hpp>
+#include <memfs_cache/server/server.hpp>
+#include <memfs_cache/server/stop_signals.hpp>
+#include <memfs_cache/storage/open.hpp>
+
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <string>
+
+using namespace memfs_cache;
+
+namespace {
+
+using Options = std::map<std::string, std::string, std::less<>>;
+
+void complain(std::string_view sentence) { std::cerr << "memfs_cache_example_server: " << sentence << std::endl; }
+
+auto listen(Options const& options, std::string const& name, Handler handler, Observer observe)
+    -> std::optional<Server> {
+    auto const address = parse_listen_address(options.at("--" + name), "--" + name).value();
+    if (!address)
+        return std::nullopt;
+    Server_Options server_options;
+    server_options.log = complain;
+    auto server = Server::start(*address, std::move(handler), std::move(observe), std::move(server_options)).value();
+    std::cout << name << "  http://" << server.address().str() << "/" << std::endl;
+    return server;
+}
+
+void run(Options const& options, Stop_Signals& signals) {
+    Cache_Service<Any_Storage> cache(open_storage(options.at("--storage")).value());
+    auto& analytics = cache.analytics();
+
+    auto const* const chosen = std::getenv("MEMFS_CACHE_ADMIN_KEY");
+    auto const key = (chosen ? Admin_Key::from_text(chosen) : Admin_Key::from_file(options.at("--key-file"))).value();
+
+    auto site = listen(options, "public", Static_Files::open(options.at("--static")).value(),
+                       [&](Request_View const& request) { analytics.record_request(request); });
+    auto admin = listen(options, "admin", Admin_Api(cache, key, complain), {});
+    std::cout << "key     " << (chosen ? "of MEMFS_CACHE_ADMIN_KEY" : "in " + options.at("--key-file"))
+              << ", sent as X-API-Key; stop with Ctrl-C" << std::endl;
+
+    (void)signals.wait();
+    site.reset(); // the last requests end and are recorded before the cache is closed
+    admin.reset();
+    cache.close().value();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    Stop_Signals signals; // before any thread, so that all of them leave the signals to it
+    Options options{{"--storage", "disk:./data"},
+                    {"--public", "127.0.0.1:8080"},
+                    {"--admin", "127.0.0.1:8081"},
+                    {"--key-file", "./memfs-cache.key"},
+                    {"--static", MEMFS_CACHE_EXAMPLE_SITE}};
+    for (int i = 1; i < argc; i += 2) {
+        auto const option = options.find(argv[i]);
+        if (option == options.end() || i + 1 == argc) {
+            complain("usage: [--storage URL] [--public ADDRESS | off] [--admin ADDRESS | off] [--key-file FILE] "
+                     "[--static DIR]");
+            return 2;
+        }
+        option->second = argv[i + 1];
+    }
+    try {
+        run(options, signals);
+        return 0;
+    } catch (std::exception const& error) {
+        complain(error.what());
+        return 1;
+    }
+}

@@ -265,7 +265,7 @@ class Event_Log {
     /// Puts the marks of an import's events that came into closed windows, and forgets its registration.
     [[nodiscard]] auto finish_import(std::string const& writer, std::map<Base_Window, std::uint64_t> const& landed)
         -> Result<void> {
-        if (auto const marked = mark_closed(writer, "0", landed, true); !marked)
+        if (auto const marked = mark_backfill(writer, "0", landed); !marked)
             return marked.error();
         return forget_manifest(writer);
     }
@@ -575,70 +575,100 @@ class Event_Log {
         unsynced_ = true;
     }
 
+    using Landed = std::map<Base_Window, std::uint64_t>; ///< how many events
+    using Marks = std::vector<std::pair<Late_Mark_Name, Late_Mark>>;
+    /// What check() found and has not finished: a mark without an answer may be stored, so the very same is put again
+    /// before any other. Were it made anew, with what has landed since, it would pass for the one that is there.
+    struct Marking {
+        std::string writer;
+        Landed landed;
+        Marks marks;
+    };
+
     /// Marks what landed in closed windows, then forgets that it was unchecked. The ledger is read after the landing.
     /// @param  at_once  false: from the timer, which leaves marks 60 s apart
     auto check(bool at_once) -> Result<void> {
         std::unique_lock const checking(check_mutex_);
-        std::map<Base_Window, std::uint64_t> unchecked;
-        std::string writer;
-        {
-            Lock const lock(mutex_);
-            writer = writer_;
-            for (auto const& [window, stream] : streams_)
-                if (stream.unchecked > stream.waiting())
-                    unchecked[window] = stream.unchecked - stream.waiting();
-        }
         if (auto const adopted = adopt_abandoned(); !adopted)
             return adopted.error();
-        if (unchecked.empty())
-            return {};
-        auto const steady_now = std::chrono::steady_clock::now();
-        if (!at_once && steady_now - last_marked_ < std::chrono::seconds(60)) {
-            // Events of open windows need no mark and may be forgotten; late ones wait for the next round.
-            auto const closed = ledger_.closed_until();
-            if (!closed)
-                return closed.error();
-            std::erase_if(unchecked, [&](auto const& entry) { return entry.first.end() <= *closed; });
-        } else {
-            auto const marked = mark_closed(writer, std::to_string(mark_serial_), unchecked, false);
-            if (!marked)
-                return marked.error();
-            if (*marked) {
-                ++mark_serial_;
-                last_marked_ = steady_now;
-            }
+        if (auto const finished = finish_marking(); !finished)
+            return finished.error();
+        Marking marking;
+        {
+            Lock const lock(mutex_);
+            marking.writer = writer_;
+            for (auto const& [window, stream] : streams_)
+                if (stream.unchecked > stream.waiting())
+                    marking.landed[window] = stream.unchecked - stream.waiting();
         }
+        if (marking.landed.empty())
+            return {};
+        auto const closed = ledger_.closed_until();
+        if (!closed)
+            return closed.error();
+        auto const steady_now = std::chrono::steady_clock::now();
+        // Events of open windows need no mark and may be forgotten; late ones may have to wait for the next round.
+        if (!at_once && steady_now - last_marked_ < std::chrono::seconds(60))
+            std::erase_if(marking.landed, [&](auto const& entry) { return entry.first.end() <= *closed; });
+        marking.marks = marks_of(marking.writer, std::to_string(mark_serial_), marking.landed, *closed, false);
+        if (!marking.marks.empty()) {
+            ++mark_serial_;
+            last_marked_ = steady_now;
+        }
+        marking_ = std::move(marking);
+        return finish_marking();
+    }
+
+    auto finish_marking() -> Result<void> {
+        if (!marking_)
+            return {};
+        if (auto const put = put_marks(marking_->marks); !put)
+            return put.error();
         Lock const lock(mutex_);
-        if (writer == writer_)
-            for (auto const& [window, count] : unchecked) {
+        if (marking_->writer == writer_)
+            for (auto const& [window, count] : marking_->landed) {
                 auto const found = streams_.find(window);
                 if (found != streams_.end())
                     found->second.unchecked -= count;
             }
+        marking_.reset();
         return {};
     }
 
-    /// @return whether any mark was needed
-    auto mark_closed(std::string const& writer,
-                     std::string const& serial,
-                     std::map<Base_Window, std::uint64_t> const& landed,
-                     bool backfill) -> Result<bool> {
-        auto const closed = ledger_.closed_until();
-        if (!closed)
-            return closed.error();
+    /// One mark for each day that has events in closed windows.
+    auto marks_of(std::string const& writer,
+                  std::string const& serial,
+                  Landed const& landed,
+                  Utc_Time closed_until,
+                  bool backfill) const -> Marks {
         std::map<Utc_Time, Late_Mark> days;
         for (auto const& [window, count] : landed) {
-            if (count == 0 || window.end() > *closed)
+            if (count == 0 || window.end() > closed_until)
                 continue;
             auto& mark = days[window.day()];
             mark.at = clock_->now();
             mark.backfill = backfill;
             mark.windows[window.index_in_day()] = {count, backfill ? 0 : count};
         }
+        Marks marks;
         for (auto const& [day, mark] : days)
-            if (auto const put = late_marks_.put({day, mark.bits(), writer, serial}, mark); !put)
+            marks.push_back({{day, mark.bits(), writer, serial}, mark});
+        return marks;
+    }
+
+    auto put_marks(Marks const& marks) -> Result<void> {
+        for (auto const& [name, mark] : marks)
+            if (auto const put = late_marks_.put(name, mark); !put)
                 return put.error();
-        return !days.empty();
+        return {};
+    }
+
+    /// Marks events of another writer id than the own; under the same serial always the same events.
+    auto mark_backfill(std::string const& writer, std::string const& serial, Landed const& landed) -> Result<void> {
+        auto const closed = ledger_.closed_until();
+        if (!closed)
+            return closed.error();
+        return put_marks(marks_of(writer, serial, landed, *closed, true));
     }
 
     template <class Change>
@@ -748,7 +778,7 @@ class Event_Log {
             count = state.position(writer);
             // Always marked, also where a summary seems to hold it all: that summary's parents may be older.
             // Whether they were late when they landed nobody can tell any more, so none is counted as late.
-            auto const marked = mark_closed(writer, "a" + std::to_string(count), {{window, count}}, true);
+            auto const marked = mark_backfill(writer, "a" + std::to_string(count), {{window, count}});
             if (!marked)
                 return marked.error();
         }
@@ -828,6 +858,7 @@ class Event_Log {
     std::thread background_;
 
     std::mutex check_mutex_;
+    std::optional<Marking> marking_; ///< with the two below: of whoever holds check_mutex_
     std::uint64_t mark_serial_ = 0;
     std::chrono::steady_clock::time_point last_marked_{};
 };

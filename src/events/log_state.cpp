@@ -10,6 +10,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fstream>
@@ -44,22 +45,24 @@ auto damaged(std::string_view what, Member_Reader const& reader) -> Error {
                                         "' is missing or not of this version");
 }
 
-/// Start time of a process in the system's clock ticks; 0 if there is no such process.
-auto process_start(std::int64_t pid) -> std::uint64_t {
+struct Process_Status {
+    std::uint64_t started = 0; ///< in the system's clock ticks; 0 if the system does not tell
+    bool ended = false;        ///< runs no more, though its parent has not asked yet how it ended
+};
+
+auto process_status(std::int64_t pid) -> Process_Status {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    // The second field is the program's name in brackets and may hold anything; the 22nd field is the start time.
+    std::string const text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    // The second field is the program's name in brackets and may hold anything, so fields are counted behind it: the
+    // third is the state, the 22nd the start time.
     auto const bracket = text.rfind(')');
-    if (bracket == std::string::npos)
-        return 0;
-    std::string_view rest = std::string_view(text).substr(bracket + 1);
-    for (int field = 2; field < 22; ++field) {
-        auto const blank = rest.find(' ');
-        if (blank == std::string_view::npos)
-            return 0;
-        rest.remove_prefix(blank + 1);
-    }
-    return parse_decimal(rest.substr(0, rest.find(' '))).value_or(0);
+    if (bracket == std::string::npos || bracket + 2 >= text.size())
+        return {};
+    auto rest = std::string_view(text).substr(bracket + 2);
+    bool const ended = rest.front() == 'Z' || rest.front() == 'X';
+    for (int field = 3; field < 22; ++field)
+        rest.remove_prefix(std::min(rest.find(' '), rest.size() - 1) + 1);
+    return {parse_decimal(rest.substr(0, rest.find(' '))).value_or(0), ended};
 }
 
 auto host_hash() -> std::string {
@@ -76,6 +79,14 @@ auto Log_Settings::to_json() const -> std::string {
            salt_period + "\"}";
 }
 
+auto Log_Settings::first_invalid() const -> std::string_view {
+    if (grace < std::chrono::milliseconds(0) || grace > longest_grace)
+        return "grace_ms";
+    if (salt_period != "day" && salt_period != "week" && salt_period != "month")
+        return "salt_period";
+    return {};
+}
+
 auto Log_Settings::from_json(std::string_view text) -> Result<Log_Settings> {
     auto const object = parse_object(text, "settings of the log");
     if (!object)
@@ -86,11 +97,23 @@ auto Log_Settings::from_json(std::string_view text) -> Result<Log_Settings> {
         reader.refuse("v");
     if (reader.unsigned_number("base_minutes") != 30)
         reader.refuse("base_minutes");
-    settings.grace = std::chrono::milliseconds(reader.unsigned_number("grace_ms"));
+    settings.grace = std::chrono::milliseconds(reader.signed_number("grace_ms"));
     settings.salt_period = reader.text("salt_period");
+    if (auto const bad = settings.first_invalid(); !bad.empty())
+        reader.refuse(bad);
     if (!reader.good())
         return damaged("settings of the log", reader);
     return settings;
+}
+
+auto Log_Settings_Wish::validate() const -> Result<void> {
+    auto const bad = or_default().first_invalid();
+    if (bad == "grace_ms")
+        return fail(Errc::invalid_argument,
+                    "grace_ms: give 0 to " + std::to_string(longest_grace.count()) + " milliseconds (31 days)");
+    if (!bad.empty())
+        return fail(Errc::invalid_argument, std::string(bad) + ": give day, week or month");
+    return {};
 }
 
 auto Log_Settings_Wish::check(Log_Settings const& stored) const -> Result<void> {
@@ -208,6 +231,20 @@ auto Late_Mark::bits() const noexcept -> std::uint64_t {
     return bits;
 }
 
+auto marks_of(std::map<Base_Window, std::uint64_t> const& landed, Utc_Time closed_until, Utc_Time at, bool backfill)
+    -> std::map<Utc_Time, Late_Mark> {
+    std::map<Utc_Time, Late_Mark> days;
+    for (auto const& [window, count] : landed) {
+        if (count == 0 || window.end() > closed_until)
+            continue;
+        auto& mark = days[window.day()];
+        mark.at = at;
+        mark.backfill = backfill;
+        mark.windows[window.index_in_day()] = {count, backfill ? 0 : count};
+    }
+    return days;
+}
+
 auto late_mark_prefixes(Utc_Time start, Utc_Time end) -> std::vector<std::string> {
     if (start >= end)
         return {};
@@ -240,7 +277,7 @@ auto late_mark_prefixes(Utc_Time start, Utc_Time end) -> std::vector<std::string
 
 auto Process_Identity::current() -> Process_Identity {
     auto const pid = static_cast<std::int64_t>(::getpid());
-    return {host_hash(), pid, process_start(pid)};
+    return {host_hash(), pid, process_status(pid).started};
 }
 
 auto Process_Identity::is_surely_dead() const -> bool {
@@ -248,11 +285,12 @@ auto Process_Identity::is_surely_dead() const -> bool {
         return false;
     if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)
         return true;
-    return process_start(pid) != started;
+    auto const now = process_status(pid);
+    return now.ended || (now.started != 0 && started != 0 && now.started != started);
 }
 
 auto Writer_Manifest::to_json() const -> std::string {
-    std::string out = R"({"v":1,"nonce":")" + random_hex(8) + R"(","host":")" + process.host + R"(","pid":)" +
+    std::string out = R"({"v":1,"nonce":")" + nonce + R"(","host":")" + process.host + R"(","pid":)" +
                       std::to_string(process.pid) + R"(,"process_started":)" + std::to_string(process.started) +
                       R"(,"started_at":)" + std::to_string(to_millis(started_at)) + R"(,"open":[)";
     for (auto const window : open) {
@@ -271,6 +309,7 @@ auto Writer_Manifest::from_json(std::string_view text) -> Result<Writer_Manifest
     Writer_Manifest manifest;
     if (!known_version(reader))
         reader.refuse("v");
+    manifest.nonce = reader.text("nonce");
     manifest.process.host = reader.text("host");
     manifest.process.pid = reader.signed_number("pid");
     manifest.process.started = reader.unsigned_number("process_started");

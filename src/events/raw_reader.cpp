@@ -32,41 +32,51 @@ Segment_Scanner::Segment_Scanner(Segment_Name const& name,
     : name_(name), window_(window), seal_(name.writer, window), position_(position), expect_header_(expect_header) {}
 
 auto Segment_Scanner::feed(std::string_view bytes, std::uint64_t from, Visit const& visit) -> Result<std::size_t> {
-    std::size_t used = 0;
-    for (;;) {
+    // The shortest line: {"":0 and the tail and the line end.
+    constexpr std::uint64_t shortest_line = 5 + Line_Seal::tail_bytes + 1;
+    constexpr std::size_t longest_line = longest_event_bytes + Line_Seal::tail_bytes;
+    for (std::size_t used = 0;;) {
         auto const end = bytes.find('\n', used);
-        if (end == std::string_view::npos)
-            return used;
+        if (end == std::string_view::npos) {
+            auto const rest = bytes.size() - used;
+            if (rest <= longest_line)
+                return used;
+            torn_bytes_ += rest; // no event is that long
+            return bytes.size();
+        }
         auto const line = bytes.substr(used, end - used);
         used = end + 1;
-        if (expect_header_) {
-            expect_header_ = false;
-            header_at_ = header_time(line, name_, window_);
-            if (!header_at_)
-                torn_at_line_ = lines_ = 1;
-            continue;
-        }
-        if (torn_at_line_ == 0) {
-            if (seal_.holds(line, position_)) {
-                if (position_ >= from)
-                    if (auto const visited = visit({line, std::nullopt}); !visited)
-                        return visited.error();
-                ++position_;
+        if (!torn()) {
+            auto const taken = take(line, from, visit);
+            if (!taken)
+                return taken.error();
+            if (*taken)
                 continue;
-            }
-            torn_at_line_ = lines_ = 1;
-            continue;
+        } else if (auto const position = seal_.position_of(line);
+                   position && *position >= position_ && *position <= position_ + torn_bytes_ / shortest_line + 1) {
+            // A good line behind a bad one. A torn tail has none, so something in the middle was damaged. How many
+            // events stood there nobody knows; no more than fit.
+            return fail(Errc::corrupt_data, "event " + std::to_string(position_) + " is damaged and event " +
+                                                std::to_string(*position) +
+                                                " behind it is not; restore the file from a copy");
         }
-        // Behind a bad line: a good one proves damage in the middle. Damage may have swallowed or made line ends, so
-        // the good one may stand at any of the next positions.
-        ++lines_;
-        for (std::uint64_t ahead = 0; ahead <= lines_ + 16; ++ahead) {
-            if (seal_.holds(line, position_ + ahead))
-                return fail(Errc::corrupt_data,
-                            "damaged after event " + std::to_string(position_) +
-                                ", with good events behind the damage; restore the file from a copy");
-        }
+        torn_bytes_ += line.size() + 1;
     }
+}
+
+auto Segment_Scanner::take(std::string_view line, std::uint64_t from, Visit const& visit) -> Result<bool> {
+    if (expect_header_) {
+        expect_header_ = false;
+        header_at_ = header_time(line, name_, window_);
+        return header_at_.has_value();
+    }
+    if (!seal_.holds(line, position_))
+        return false;
+    if (position_ >= from)
+        if (auto const visited = visit({line, std::nullopt}); !visited)
+            return visited.error();
+    ++position_;
+    return true;
 }
 
 } // namespace memfs_cache

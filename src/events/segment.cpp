@@ -30,6 +30,28 @@ auto parse_time(std::string_view digits) -> std::optional<Utc_Time> {
     return from_millis(static_cast<std::int64_t>(*millis));
 }
 
+/// The salt with which a sealed line would hold; nothing for text that is no sealed line.
+auto claimed_salt(std::string_view line) -> std::optional<std::uint32_t> {
+    if (line.size() <= Line_Seal::tail_bytes || line.front() != '{')
+        return std::nullopt;
+    auto const open_text = line.substr(0, line.size() - Line_Seal::tail_bytes);
+    auto const tail = line.substr(open_text.size());
+    if (!tail.starts_with(tail_begin) || !tail.ends_with(tail_end))
+        return std::nullopt;
+    auto const stored = parse_hex(tail.substr(tail_begin.size(), 8));
+    if (!stored)
+        return std::nullopt;
+    return static_cast<std::uint32_t>(*stored) ^ Line_Seal::text_checksum(open_text);
+}
+
+/// What the register of a CRC-32C held, combined with the four bytes that it then took in.
+auto checksum_before_four_bytes(std::uint32_t after) -> std::uint32_t {
+    constexpr std::uint32_t reflected_polynomial = 0x82F63B78;
+    for (int bit = 0; bit < 32; ++bit)
+        after = (after >> 31) != 0 ? (after ^ reflected_polynomial) << 1 | 1 : after << 1;
+    return after;
+}
+
 } // namespace
 
 auto Segment_Name::text() const -> std::string {
@@ -113,15 +135,25 @@ void Line_Seal::fill(char* line_end, std::uint32_t text_checksum, std::uint64_t 
     write_hex(line_end - tail_end.size() - 8, text_checksum ^ salt(position), 8);
 }
 
+void Line_Seal::close_line(std::string& lines, std::size_t begin, std::uint64_t position) const {
+    lines.pop_back();
+    auto const checksum = text_checksum(std::string_view(lines).substr(begin));
+    append_tail(lines);
+    fill(lines.data() + lines.size(), checksum, position);
+    lines += '\n';
+}
+
 auto Line_Seal::holds(std::string_view line, std::uint64_t position) const noexcept -> bool {
-    if (line.size() <= tail_bytes || line.front() != '{')
-        return false;
-    auto const open_text = line.substr(0, line.size() - tail_bytes);
-    auto const tail = line.substr(open_text.size());
-    if (tail.substr(0, tail_begin.size()) != tail_begin || tail.substr(tail.size() - tail_end.size()) != tail_end)
-        return false;
-    auto const stored = parse_hex(tail.substr(tail_begin.size(), 8));
-    return stored && static_cast<std::uint32_t>(*stored) == (text_checksum(open_text) ^ salt(position));
+    return claimed_salt(line) == salt(position);
+}
+
+auto Line_Seal::position_of(std::string_view line) const noexcept -> std::optional<std::uint64_t> {
+    auto const claimed = claimed_salt(line);
+    if (!claimed)
+        return std::nullopt;
+    // The salt is the checksum of (stream, low half, high half of the position), and a checksum can be run backwards.
+    auto const before_high_half = checksum_before_four_bytes(~*claimed);
+    return ~stream_ ^ checksum_before_four_bytes(before_high_half);
 }
 
 } // namespace memfs_cache

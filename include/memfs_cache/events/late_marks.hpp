@@ -47,6 +47,12 @@ struct Late_Mark {
     [[nodiscard]] auto bits() const noexcept -> std::uint64_t;
 };
 
+/// The marks, by day, that events need which landed in half-hours closed by now.
+/// @param  backfill  they were not late, but brought in behind the closing on purpose
+[[nodiscard]] auto
+marks_of(std::map<Base_Window, std::uint64_t> const& landed, Utc_Time closed_until, Utc_Time at, bool backfill)
+    -> std::map<Utc_Time, Late_Mark>;
+
 /// What the marks of a range add up to.
 struct Late_State {
     std::uint64_t revision = 0; ///< number of marks that touch the range
@@ -103,14 +109,32 @@ class Late_Marks {
         return state;
     }
 
-    /// Stores a mark under a name that only its writer uses; storing it again is harmless.
-    [[nodiscard]] auto put(Late_Mark_Name const& name, Late_Mark const& mark) -> Result<void> {
+    /// Stores a mark; storing it again is harmless.
+    /// @return false if a mark that says something else has this name
+    /// @errors indeterminate if it may not be stored yet: put the same again
+    [[nodiscard]] auto put(Late_Mark_Name const& name, Late_Mark const& mark) -> Result<bool> {
         auto const key = Storage_Key(prefix_ + name.text());
-        auto written = storage_.put(key, mark.to_json(), Precondition::absent());
+        auto const text = mark.to_json();
+        auto const written = storage_.put(key, text, Precondition::absent());
         if (!written)
             return written.error();
         if (written->state == Put_State::unknown)
             return fail(Errc::indeterminate, key.str() + " may not be stored yet");
+        if (written->state == Put_State::applied)
+            return true;
+        auto const present = storage_.get(key);
+        if (!present)
+            return present.error();
+        return *present && (*present)->bytes == text;
+    }
+
+    /// Stores the marks of a backfill. A mark that has its name already was put for the same events.
+    [[nodiscard]] auto put_backfill(std::map<Utc_Time, Late_Mark> const& days,
+                                    std::string const& writer,
+                                    std::string const& serial) -> Result<void> {
+        for (auto const& [day, mark] : days)
+            if (auto const stored = put({day, mark.bits(), writer, serial}, mark); !stored)
+                return stored.error();
         return {};
     }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/ids.hpp>
 #include <memfs_cache/events/base_window.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +34,17 @@ class Log_Paths {
     [[nodiscard]] auto writers_prefix() const -> std::string { return prefix_ + "writers/"; }
     [[nodiscard]] auto manifest(std::string_view writer) const -> Storage_Key {
         return under(std::string("writers/").append(writer).append(".json"));
+    }
+    /// The writer id of a manifest's key; nothing for keys that are none.
+    [[nodiscard]] auto writer_of_manifest(std::string_view key) const -> std::optional<std::string> {
+        auto const prefix = writers_prefix();
+        constexpr std::string_view suffix = ".json";
+        if (!key.starts_with(prefix) || !key.ends_with(suffix) || key.size() != prefix.size() + 16 + suffix.size())
+            return std::nullopt;
+        auto const writer = key.substr(prefix.size(), 16);
+        if (!parse_hex(writer))
+            return std::nullopt;
+        return std::string(writer);
     }
     [[nodiscard]] auto late_prefix() const -> std::string { return prefix_ + "late/"; }
     [[nodiscard]] auto under(std::string_view rest) const -> Storage_Key {

@@ -56,23 +56,26 @@ class Segment_Scanner {
     /// Reads whole lines from `bytes`; events before `from` are skipped.
     /// @return bytes consumed; the rest is the beginning of a line and must be fed again with more behind it
     /// @errors corrupt_data if a line is damaged and a later one is not; what `visit` returns
+    /// Memory   what it leaves unconsumed never exceeds the longest line
     [[nodiscard]] auto feed(std::string_view bytes, std::uint64_t from, Visit const& visit) -> Result<std::size_t>;
 
     /// Position behind the last good line.
     [[nodiscard]] auto position() const noexcept -> std::uint64_t { return position_; }
     [[nodiscard]] auto header_at() const noexcept -> std::optional<Utc_Time> { return header_at_; }
     /// A bad line was met: what follows, if it is bad too, is a torn tail.
-    [[nodiscard]] auto torn() const noexcept -> bool { return torn_at_line_ != 0; }
+    [[nodiscard]] auto torn() const noexcept -> bool { return torn_bytes_ != 0; }
 
   private:
+    /// @return whether the line is what has to stand there
+    auto take(std::string_view line, std::uint64_t from, Visit const& visit) -> Result<bool>;
+
     Segment_Name const& name_;
     Base_Window window_;
     Line_Seal seal_;
     std::uint64_t position_;
     bool expect_header_;
     std::optional<Utc_Time> header_at_;
-    std::uint64_t lines_ = 0;        ///< lines met after the first bad one, that one included
-    std::uint64_t torn_at_line_ = 0; ///< number of the first bad line, from 1; 0 if none
+    std::uint64_t torn_bytes_ = 0; ///< from the first bad line on
 };
 
 /// Reads the raw events of half-hours out of whatever pieces hold them. Position is identity: each position of each
@@ -258,7 +261,7 @@ class Raw_Reader {
                      Read_State::Stream& stream,
                      Utc_Time& newest_at,
                      Visit const& visit) const -> Result<bool> {
-        // Longest known piece first; among growing ones the last to begin, since it holds what the earlier ones lack.
+        // Longest known piece first, then the growing ones.
         std::sort(pieces.begin(), pieces.end(), [](Piece const& a, Piece const& b) {
             auto const end_a = a.name.base + a.name.count.value_or(0);
             auto const end_b = b.name.base + b.name.count.value_or(0);
@@ -267,9 +270,7 @@ class Raw_Reader {
         for (bool moved = true; moved;) {
             moved = false;
             for (auto const& piece : pieces) {
-                bool const holds_next = piece.name.base <= stream.position &&
-                                        (!piece.name.count || piece.name.base + *piece.name.count > stream.position);
-                if (!holds_next)
+                if (!may_hold(piece, stream.position, pieces))
                     continue;
                 if (piece.key == stream.object && piece.size_bytes <= stream.offset)
                     continue;
@@ -284,6 +285,17 @@ class Raw_Reader {
             }
         }
         return true;
+    }
+
+    /// Of the growing pieces only the one begun last before a position: a writer never goes back to an earlier one.
+    static auto may_hold(Piece const& piece, std::uint64_t position, std::vector<Piece> const& pieces) -> bool {
+        if (piece.name.base > position)
+            return false;
+        if (piece.name.count)
+            return piece.name.base + *piece.name.count > position;
+        return std::none_of(pieces.begin(), pieces.end(), [&](Piece const& other) {
+            return !other.name.count && other.name.base > piece.name.base && other.name.base <= position;
+        });
     }
 
     auto read_piece(Base_Window window,

@@ -33,6 +33,9 @@ struct Event_File_Name {
     [[nodiscard]] static auto parse(std::string_view file_name) -> std::optional<Event_File_Name>;
 };
 
+/// The longest event, as JSON text, and so how much of a damaged piece a reader has to hold at once.
+inline constexpr std::size_t longest_event_bytes = 1 << 20;
+
 /// First line of a piece, without the line end. `at` is when the piece was begun; windows built from it say so.
 [[nodiscard]] auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -> std::string;
 /// The `at` of a header line, if the line is the header of this piece.
@@ -54,8 +57,13 @@ class Line_Seal {
     static void append_tail(std::string& open_text);
     /// Fills the checksum into a line that ends at `line_end` (one past its closing brace).
     void fill(char* line_end, std::uint32_t text_checksum, std::uint64_t position) const noexcept;
+    /// Makes a whole line, its end included, of the event text that stands in `lines` from `begin` on.
+    void close_line(std::string& lines, std::size_t begin, std::uint64_t position) const;
     /// Is this line (without line end) what was written at this position?
     [[nodiscard]] auto holds(std::string_view line, std::uint64_t position) const noexcept -> bool;
+    /// The only position below 2^32 at which this line could hold; nothing for text that is no sealed line. Any such
+    /// text has one, so it means something only if the position is one of few that are likely.
+    [[nodiscard]] auto position_of(std::string_view line) const noexcept -> std::optional<std::uint64_t>;
 
   private:
     [[nodiscard]] auto salt(std::uint64_t position) const noexcept -> std::uint32_t;

@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/random.hpp>
+#include <memfs_cache/events/late_marks.hpp>
+#include <memfs_cache/events/ledger.hpp>
+#include <memfs_cache/events/log_settings.hpp>
+#include <memfs_cache/events/manifest.hpp>
+#include <memfs_cache/events/own_stream.hpp>
+#include <memfs_cache/events/process_mark.hpp>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace memfs_cache {
+
+/// When a recorded event is on the storage.
+enum class Recording_Mode {
+    buffered, ///< a background thread lands what came in every flush interval, and syncs each second
+    durable,  ///< record() returns after the event has survived loss of power; callers share the writes
+};
+
+struct Event_Log_Options {
+    Recording_Mode mode = Recording_Mode::buffered;
+    std::chrono::milliseconds flush_interval{100};   ///< buffered: the most that a crash of the process loses
+    std::chrono::milliseconds check_interval{1'000}; ///< of looking for events that came late, and of syncing
+    std::size_t buffer_bytes = 64 << 20;             ///< waiting for the storage; beyond it the newest are refused
+    Log_Settings_Wish settings;
+    /// Gives an id of 16 lower-case hex digits that no other writer has.
+    std::function<std::string()> new_writer_id = [] { return random_hex(8); };
+};
+
+/// What happened to events since the log was opened in this process.
+struct Recording_Counts {
+    std::uint64_t recorded = 0;       ///< accepted by record()
+    std::uint64_t landed = 0;         ///< of those, on the storage
+    std::uint64_t dropped = 0;        ///< refused because the buffer was full
+    std::uint64_t failed_flushes = 0; ///< tries to land that the storage did not take; what they held is tried again
+    std::uint64_t waiting_bytes = 0;  ///< in the buffer now
+    std::string last_problem;         ///< what the storage said last; "" after all has landed
+};
+
+/// The writing half of an Event_Log, in one process: buffers, one background thread, and a writer id of its own. A
+/// child after fork() makes a new one and leaves this one alone.
+///
+/// The order of the steps is the protocol of docs/format.md, "Events": a half-hour stands in the manifest before its
+/// first byte lands, the ledger is read after a landing, and what landed in a closed half-hour is marked.
+///
+/// Locks    `mutex_` guards the buffers and numbers and is never held during I/O. Whoever has set `landing_` is the one
+///          who writes. `check_mutex_` is taken before `mutex_`.
+template <StorageBackend Storage>
+class Log_Writer {
+  public:
+    /// The own events of a half-hour that have not landed: `lines`, the first of them at `position`.
+    struct Unlanded {
+        std::string writer;
+        std::uint64_t position = 0;
+        Bytes lines;
+    };
+
+    Log_Writer(Storage& storage,
+               Log_Paths const& paths,
+               Clock const& clock,
+               Event_Log_Options const& options,
+               std::optional<Log_Settings> stored_settings)
+        : storage_(storage), paths_(paths), clock_(clock), options_(options),
+          outlives_process_(storage.capabilities().survives_process),
+          settings_(storage, paths.settings(), options.settings, std::move(stored_settings)),
+          ledger_(storage, paths.ledger()), late_marks_(storage, paths), id_(options.new_writer_id()),
+          manifest_(std::in_place, storage, paths.manifest(id_)) {}
+    Log_Writer(Log_Writer const&) = delete;
+    auto operator=(Log_Writer const&) -> Log_Writer& = delete;
+    ~Log_Writer() { (void)close(); }
+
+    [[nodiscard]] auto in_own_process() const noexcept -> bool { return process_.in_own_process(); }
+    [[nodiscard]] auto settings() noexcept -> Shared_Settings<Storage>& { return settings_; }
+
+    template <class Append>
+    [[nodiscard]] auto record(Utc_Time time, Append&& append) -> Result<void> {
+        Lock lock(mutex_);
+        if (closed_)
+            return fail(Errc::closed, "the event log is closed; open a new service");
+        if (waiting_bytes_ >= options_.buffer_bytes) {
+            ++counts_.dropped;
+            return fail(Errc::throttled, "the recording buffer is full because the storage does not keep up; "
+                                         "see health, or raise buffer_bytes");
+        }
+        auto& stream = stream_of(Base_Window::containing(time));
+        auto const added = stream.add(time, append);
+        if (!added)
+            return added.error();
+        waiting_bytes_ += *added;
+        auto const number = ++counts_.recorded;
+        wake_background();
+        if (!outlives_process_)
+            land_straight(lock, stream);
+        if (options_.mode == Recording_Mode::durable)
+            return wait_until_landed(lock, number);
+        return {};
+    }
+
+    [[nodiscard]] auto flush() -> Result<void> {
+        {
+            Lock lock(mutex_);
+            if (auto const landed = land(lock); !landed)
+                return landed.error();
+        }
+        return check(Marking::at_once);
+    }
+
+    [[nodiscard]] auto close() -> Result<void> {
+        std::unique_lock const one_at_a_time(close_mutex_);
+        {
+            Lock const lock(mutex_);
+            closed_ = true;
+        }
+        wake_.notify_all();
+        if (background_.joinable())
+            background_.join();
+        if (auto const flushed = flush(); !flushed)
+            return flushed.error();
+        if (auto const synced = sync(); !synced)
+            return synced.error();
+        return manifest_->erase();
+    }
+
+    [[nodiscard]] auto unlanded(Base_Window window) const -> Unlanded {
+        Lock const lock(mutex_);
+        auto const found = streams_.find(window);
+        if (found == streams_.end()) {
+            auto const ended = ended_.find(window);
+            return {id_, ended == ended_.end() ? 0 : ended->second, {}};
+        }
+        auto const& stream = found->second;
+        return {id_, stream.landed, stream.in_flight.lines + stream.pending.lines};
+    }
+
+    /// Half-hours with events that have not landed, in order.
+    [[nodiscard]] auto unlanded_windows() const -> std::vector<Base_Window> {
+        Lock const lock(mutex_);
+        std::vector<Base_Window> windows;
+        for (auto const& [window, stream] : streams_)
+            if (stream.waiting() > 0)
+                windows.push_back(window);
+        return windows;
+    }
+
+    [[nodiscard]] auto counts() const -> Recording_Counts {
+        Lock const lock(mutex_);
+        auto counts = counts_;
+        counts.waiting_bytes = waiting_bytes_;
+        return counts;
+    }
+
+  private:
+    using Lock = std::unique_lock<std::mutex>;
+    using Steady = std::chrono::steady_clock;
+    using Batch = std::vector<Own_Stream*>;
+    enum class Marking {
+        at_once,
+        by_timer, ///< leaves a minute between marks, so that no storm of late events becomes one of revisions
+    };
+
+    auto stream_of(Base_Window window) -> Own_Stream& {
+        if (last_stream_ == nullptr || last_stream_->window != window) {
+            auto found = streams_.find(window);
+            if (found == streams_.end()) {
+                auto const ended = ended_.find(window);
+                auto const landed = ended == ended_.end() ? 0 : ended->second;
+                found = streams_.try_emplace(window, id_, window, landed).first;
+            }
+            last_stream_ = &found->second;
+        }
+        return *last_stream_;
+    }
+
+    // Landing
+
+    /// Lands everything recorded before the call. Callers that come while another lands share the next landing.
+    auto land(Lock& lock) -> Result<void> {
+        auto const wanted = counts_.recorded;
+        while (landing_)
+            landing_over_.wait(lock);
+        if (landed_to_ >= wanted)
+            return {};
+        landing_ = true;
+        auto const result = land_waiting(lock);
+        if (result) {
+            counts_.last_problem.clear();
+        } else {
+            ++counts_.failed_flushes;
+            counts_.last_problem = result.error().message();
+        }
+        landing_ = false;
+        landing_over_.notify_all();
+        return result;
+    }
+
+    auto land_waiting(Lock& lock) -> Result<void> {
+        constexpr int most_ids = 4;
+        for (int ids = 0; ids < most_ids;) {
+            auto const taken_to = counts_.recorded;
+            bool all_taken = true; // false: something is pending behind a batch that failed before
+            Batch batch;
+            for (auto& [window, stream] : streams_) {
+                if (stream.waiting() == 0)
+                    continue;
+                if (stream.in_flight.count == 0)
+                    stream.send_pending();
+                else if (stream.pending.count > 0)
+                    all_taken = false;
+                batch.push_back(&stream);
+            }
+            lock.unlock();
+            auto const result = land_batch(batch);
+            lock.lock();
+            tried_to_ = taken_to;
+            if (!result)
+                return result.error();
+            if (!*result) {
+                begin_new_identity();
+                ++ids;
+            } else if (all_taken) {
+                landed_to_ = taken_to;
+                return {};
+            }
+        }
+        return fail(Errc::conflict, "other writers use every writer id that is tried; ids must be random");
+    }
+
+    /// Lands as much of a batch as the storage takes.
+    /// @return false if the writer id is used by somebody else, too; what has not landed needs another one
+    auto land_batch(Batch const& batch) -> Result<bool> {
+        if (!id_is_taken_)
+            if (auto const registered = register_windows(batch); !registered)
+                return registered.error();
+        std::optional<Error> first_problem;
+        for (auto* const stream : batch) {
+            bool landed = !stream->in_doubt && !id_is_taken_ && append(*stream);
+            if (stream->in_doubt) { // also under an id that is taken: these events may be there already
+                auto const put = put_apart(*stream);
+                if (!put && !first_problem)
+                    first_problem = put.error();
+                landed = put && *put;
+            }
+            if (landed) {
+                Lock const lock(mutex_);
+                settle(*stream);
+            }
+        }
+        if (first_problem)
+            return *first_problem;
+        return !id_is_taken_;
+    }
+
+    /// Makes sure that the manifest names the half-hours of a batch before anything of them lands.
+    auto register_windows(Batch const& batch) -> Result<void> {
+        if (auto const stored = settings_.store(); !stored)
+            return stored.error();
+        auto const now = clock_.now();
+        auto const grace = settings_.get().grace;
+        // Past its grace a half-hour may have been taken for abandoned by others: look again.
+        bool const known = std::all_of(batch.begin(), batch.end(), [&](auto const* stream) {
+            return stream->registered && now <= stream->window.end() + grace;
+        });
+        if (known)
+            return {};
+        std::set<Base_Window> open;
+        {
+            Lock const lock(mutex_);
+            for (auto const& [window, stream] : streams_)
+                if (stream.registered)
+                    open.insert(window);
+        }
+        for (auto const* stream : batch)
+            open.insert(stream->window);
+        auto const is_ours = manifest_->set(open, now);
+        if (!is_ours)
+            return is_ours.error();
+        id_is_taken_ = !*is_ours;
+        Lock const lock(mutex_);
+        for (auto* const stream : batch)
+            stream->registered = *is_ours;
+        return {};
+    }
+
+    /// Appends what is in flight to the growing piece.
+    /// @return whether it landed; otherwise it is in doubt, or the writer id is taken
+    auto append(Own_Stream& stream) -> bool {
+        auto const& batch = stream.in_flight;
+        Bytes with_header;
+        if (!stream.piece) {
+            Segment_Name const name{batch.first_time, id_, stream.landed, std::nullopt};
+            stream.piece = Storage_Key(paths_.raw_folder(stream.window) + name.text());
+            stream.piece_bytes = 0;
+            with_header = segment_header(name, stream.window, clock_.now()).append("\n").append(batch.lines);
+        }
+        auto const& bytes = with_header.empty() ? batch.lines : with_header;
+        auto const written = storage_.append(*stream.piece, stream.piece_bytes, bytes, durability());
+        if (written && written->state == Put_State::applied) {
+            stream.piece_bytes += bytes.size();
+            return true;
+        }
+        // Nothing is appended behind bytes that are not known. If the piece has another size than this writer gave it,
+        // somebody else writes it.
+        stream.piece.reset();
+        bool const untouched = written && written->state == Put_State::not_applied;
+        (untouched ? id_is_taken_ : stream.in_doubt) = true;
+        return false;
+    }
+
+    /// Puts what is in flight into a piece of its own, the same bytes under the same name until it is known to be
+    /// there. Where an append has left some of these events as well, readers take each position once.
+    /// @return whether it landed; otherwise the writer id is taken
+    auto put_apart(Own_Stream& stream) -> Result<bool> {
+        auto const& batch = stream.in_flight;
+        Segment_Name const name{batch.first_time, id_, stream.landed, batch.count};
+        auto const key = Storage_Key(paths_.raw_folder(stream.window) + name.text());
+        auto const bytes = segment_header(name, stream.window, batch.first_time).append("\n").append(batch.lines);
+        auto const written = storage_.put(key, bytes, Precondition::absent(), {.durability = durability()});
+        if (!written)
+            return written.error();
+        if (written->state == Put_State::applied)
+            return true;
+        if (written->state == Put_State::unknown)
+            return fail(Errc::indeterminate, key.str() + " may not be stored yet; it is put again");
+        auto const present = storage_.get(key);
+        if (!present)
+            return present.error();
+        if (*present && (*present)->bytes == bytes)
+            return true; // by an earlier try
+        id_is_taken_ = true;
+        return false;
+    }
+
+    /// Memory keeps nothing beyond the process, so nothing is gained by waiting. The lock stays held: there is no I/O
+    /// to wait for.
+    void land_straight(Lock& lock, Own_Stream& stream) {
+        if (!landing_ && stream.piece && stream.in_flight.count == 0) {
+            stream.send_pending();
+            if (append(stream)) {
+                settle(stream);
+                landed_to_ = counts_.recorded;
+                return;
+            }
+        }
+        (void)land(lock); // what it could not land is counted, and tried again
+    }
+
+    void settle(Own_Stream& stream) {
+        counts_.landed += stream.in_flight.count;
+        waiting_bytes_ -= stream.in_flight.lines.size();
+        stream.settle();
+        unsynced_ = outlives_process_ && options_.mode == Recording_Mode::buffered;
+    }
+
+    auto wait_until_landed(Lock& lock, std::uint64_t number) -> Result<void> {
+        while (landed_to_ < number && tried_to_ < number) {
+            if (landing_)
+                landing_over_.wait(lock);
+            else
+                (void)land(lock);
+        }
+        if (landed_to_ >= number)
+            return {};
+        return fail(Errc::indeterminate,
+                    "the event is not known to be stored, and is tried again: " + counts_.last_problem);
+    }
+
+    /// Goes on under a new writer id with all that waits. What landed under the old one stays where it is.
+    void begin_new_identity() {
+        id_is_taken_ = false;
+        id_ = options_.new_writer_id();
+        manifest_.emplace(storage_, paths_.manifest(id_));
+        last_stream_ = nullptr;
+        ended_.clear();
+        for (auto& [window, old] : std::exchange(streams_, {}))
+            if (old.waiting() > 0 || old.unchecked > 0)
+                streams_.try_emplace(window, id_, window, 0).first->second.inherit(std::move(old));
+    }
+
+    [[nodiscard]] auto durability() const noexcept -> Durability {
+        return options_.mode == Recording_Mode::durable ? Durability::durable : Durability::buffered;
+    }
+
+    // Checking
+
+    /// Looks whether events that landed came into closed half-hours, and marks those. The ledger is read after the
+    /// landing, so whoever closes a half-hour later than that finds the events.
+    auto check(Marking marking) -> Result<void> {
+        std::unique_lock const one_at_a_time(check_mutex_);
+        if (auto const put = put_marks(); !put)
+            return put.error();
+        std::map<Base_Window, std::uint64_t> landed;
+        {
+            Lock const lock(mutex_);
+            for (auto const& [window, stream] : streams_)
+                if (stream.unchecked > 0)
+                    landed.emplace(window, stream.unchecked);
+        }
+        if (landed.empty())
+            return {};
+        auto const closed_until = ledger_.closed_until();
+        if (!closed_until)
+            return closed_until.error();
+        constexpr std::chrono::seconds between_marks(60);
+        auto const now = Steady::now();
+        if (marking == Marking::by_timer && last_marked_ && now < *last_marked_ + between_marks)
+            std::erase_if(landed, [&](auto const& entry) { return entry.first.end() <= *closed_until; });
+        {
+            Lock const lock(mutex_);
+            for (auto& [day, mark] : marks_of(landed, *closed_until, clock_.now(), false)) {
+                marks_.emplace_back(Late_Mark_Name{day, mark.bits(), id_, std::to_string(next_mark_++)}, mark);
+                last_marked_ = now;
+            }
+            for (auto const& [window, count] : landed)
+                if (auto const found = streams_.find(window); found != streams_.end())
+                    found->second.unchecked -= count;
+        }
+        return put_marks();
+    }
+
+    /// Stores the marks that are made. One whose fate is unknown is put again as it is: were its events to go into
+    /// another mark, they would be counted as late twice.
+    auto put_marks() -> Result<void> {
+        Lock lock(mutex_);
+        while (!marks_.empty()) {
+            auto& [name, mark] = marks_.front(); // stays where it is while others are added behind it
+            lock.unlock();
+            auto const stored = late_marks_.put(name, mark);
+            lock.lock();
+            if (!stored)
+                return stored.error();
+            if (*stored)
+                marks_.pop_front();
+            else
+                name.serial = std::to_string(next_mark_++);
+        }
+        return {};
+    }
+
+    /// Makes what landed survive loss of power.
+    auto sync() -> Result<void> {
+        {
+            Lock const lock(mutex_);
+            if (!std::exchange(unsynced_, false))
+                return {};
+        }
+        auto const synced = storage_.sync();
+        if (!synced) {
+            Lock const lock(mutex_);
+            unsynced_ = true;
+            counts_.last_problem = synced.error().message();
+        }
+        return synced;
+    }
+
+    /// Takes half-hours out of the manifest that are over, checked and safe, and gives their buffers back.
+    auto retire_windows() -> Result<void> {
+        std::unique_lock const no_checks(check_mutex_);
+        Lock lock(mutex_);
+        while (landing_)
+            landing_over_.wait(lock);
+        if (unsynced_ || !marks_.empty())
+            return {};
+        auto const now = clock_.now();
+        auto const grace = settings_.get().grace;
+        std::set<Base_Window> open;
+        std::set<Base_Window> over;
+        for (auto const& [window, stream] : streams_) {
+            bool const done = stream.waiting() == 0 && stream.unchecked == 0 && now > window.end() + grace;
+            if (stream.registered)
+                (done ? over : open).insert(window);
+        }
+        if (over.empty())
+            return {};
+        landing_ = true;
+        lock.unlock();
+        auto const is_ours = manifest_->set(open, now);
+        lock.lock();
+        landing_ = false;
+        landing_over_.notify_all();
+        if (!is_ours)
+            return is_ours.error();
+        for (auto const window : over) {
+            auto const found = streams_.find(window);
+            found->second.registered = false;
+            if (found->second.waiting() > 0)
+                continue; // came meanwhile
+            ended_[window] = found->second.landed;
+            streams_.erase(found);
+            last_stream_ = nullptr;
+        }
+        return {};
+    }
+
+    // In the background
+
+    void wake_background() {
+        if (!std::exchange(background_waits_, false))
+            return;
+        if (background_.joinable()) {
+            wake_.notify_one();
+            return;
+        }
+        try {
+            background_ = std::thread([this] { run_background(); });
+        } catch (std::system_error const& error) {
+            background_waits_ = true; // flush() and close() still land, and the next event tries again
+            counts_.last_problem = std::string("no thread to land events with: ") + error.what();
+        }
+    }
+
+    /// Lands each flush interval and keeps the rest in order each check interval; sleeps while there is nothing to do,
+    /// and longer each time while the storage fails.
+    void run_background() {
+        auto const longest_pause = std::max<std::chrono::milliseconds>(options_.flush_interval, longest_retry_pause);
+        auto pause = options_.flush_interval;
+        auto next_check = Steady::now() + options_.check_interval;
+        Lock lock(mutex_);
+        while (!closed_) {
+            if (!has_work()) {
+                background_waits_ = true;
+                wake_.wait(lock, [&] { return closed_ || !background_waits_; });
+                next_check = Steady::now() + options_.check_interval;
+            }
+            if (wake_.wait_for(lock, pause, [&] { return closed_; }))
+                return;
+            bool good = land(lock).has_value();
+            if (Steady::now() >= next_check) {
+                lock.unlock();
+                good = check(Marking::by_timer) && sync() && retire_windows() && good;
+                lock.lock();
+                next_check = Steady::now() + options_.check_interval;
+            }
+            pause = good ? options_.flush_interval : std::min(pause * 2, longest_pause);
+        }
+    }
+
+    [[nodiscard]] auto has_work() const -> bool {
+        if (landed_to_ < counts_.recorded || unsynced_ || !marks_.empty())
+            return true;
+        return std::any_of(streams_.begin(), streams_.end(),
+                           [](auto const& entry) { return entry.second.unchecked > 0; });
+    }
+
+    static constexpr std::chrono::milliseconds longest_retry_pause{5'000};
+
+    Storage& storage_;
+    Log_Paths const& paths_;
+    Clock const& clock_;
+    Event_Log_Options const& options_;
+    bool const outlives_process_;
+    Process_Mark const process_;
+    Shared_Settings<Storage> settings_;
+    Ledger<Storage> ledger_;
+    Late_Marks<Storage> late_marks_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable landing_over_;
+    std::condition_variable wake_;
+    std::string id_;
+    std::map<Base_Window, Own_Stream> streams_;  ///< those that anything may still have to be done for
+    std::map<Base_Window, std::uint64_t> ended_; ///< of all others: how many events have landed
+    Own_Stream* last_stream_ = nullptr;          ///< the one of the last event; most come to the same
+    Recording_Counts counts_;                    ///< but for waiting_bytes
+    std::uint64_t waiting_bytes_ = 0;            ///< of all that waits in streams_
+    std::uint64_t landed_to_ = 0;                ///< of the events numbered by counts_.recorded, all have landed,
+    std::uint64_t tried_to_ = 0;                 ///< have been tried at least once
+    bool landing_ = false;
+    bool id_is_taken_ = false; ///< by another writer; touched by whoever has set landing_
+    bool unsynced_ = false;
+    bool closed_ = false;
+    bool background_waits_ = true;                  ///< for an event
+    std::optional<Own_Manifest<Storage>> manifest_; ///< touched by whoever has set landing_
+    std::thread background_;
+
+    std::deque<std::pair<Late_Mark_Name, Late_Mark>> marks_; ///< made, but not yet known to be stored
+
+    std::mutex check_mutex_; ///< one at a time makes marks and stores them
+    std::uint64_t next_mark_ = 0;
+    std::optional<Steady::time_point> last_marked_;
+
+    std::mutex close_mutex_;
+};
+
+} // namespace memfs_cache

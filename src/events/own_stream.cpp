@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/events/own_stream.hpp>
+
+namespace memfs_cache {
+
+void Own_Stream::inherit(Own_Stream&& other) {
+    unchecked += other.unchecked;
+    pending.count = other.waiting();
+    pending.first_time = other.in_flight.count > 0 ? other.in_flight.first_time : other.pending.first_time;
+    pending.lines = std::move(other.in_flight.lines) + other.pending.lines;
+    auto position = landed;
+    for (std::size_t begin = 0; begin < pending.lines.size(); ++position) {
+        auto const end = pending.lines.find('\n', begin);
+        auto const open_text = std::string_view(pending.lines).substr(begin, end - begin - Line_Seal::tail_bytes);
+        seal.fill(pending.lines.data() + end, Line_Seal::text_checksum(open_text), position);
+        begin = end + 1;
+    }
+}
+
+} // namespace memfs_cache

@@ -32,8 +32,10 @@ struct Store_Options {
     /// @param  with_namespace  for commands that work on one namespace and take it as an option
     void add_namespace_to(CLI::App& command);
     [[nodiscard]] auto service_options() const -> memfs_cache::Result<memfs_cache::Service_Options>;
-    /// Opens the storage; says what is wrong on stderr.
     [[nodiscard]] auto open_storage() const -> memfs_cache::Result<memfs_cache::Any_Storage>;
+    /// As report(), for a storage that could not be opened: a URL that names no storage is wrong usage, a folder that
+    /// cannot be used is a failure.
+    [[nodiscard]] auto report_unopened(memfs_cache::Error const& error) const -> int;
 };
 
 /// Says on stderr what went wrong, and gives the exit code: wrong usage for values that the caller gave.

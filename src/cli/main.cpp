@@ -50,6 +50,11 @@ auto Store_Options::service_options() const -> Result<Service_Options> {
 
 auto Store_Options::open_storage() const -> Result<Any_Storage> { return memfs_cache::open_storage(url); }
 
+auto Store_Options::report_unopened(Error const& error) const -> int {
+    auto const code = report(error);
+    return url.starts_with("disk:") && url.size() > 5 ? failed : code;
+}
+
 auto report(Error const& error) -> int {
     std::fprintf(stderr, "memfs-cache: %s\n", error.context.c_str());
     return error.code == Errc::invalid_argument || error.code == Errc::unsupported ? wrong_usage : failed;
@@ -61,7 +66,7 @@ int main(int argc, char** argv) {
         app.set_version_flag("--version", std::string(version));
         app.require_subcommand(1);
         std::vector<std::pair<CLI::App*, Subcommand>> commands;
-        for (auto* add : {&add_import, &add_query, &add_pulse}) {
+        for (auto* add : {&add_serve, &add_import, &add_query, &add_pulse}) {
             auto run = (*add)(app);
             commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
         }

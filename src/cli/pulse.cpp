@@ -34,7 +34,7 @@ auto run(Pulse_Options const& options) -> int {
         return report(name.error());
     auto storage = options.store.open_storage();
     if (!storage)
-        return report(storage.error());
+        return options.store.report_unopened(storage.error());
     Cache_Service<Any_Storage> cache(*storage, *std::move(service_options));
     auto const analytics = cache.open_analytics(options.store.name_space);
     if (!analytics)

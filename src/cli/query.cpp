@@ -52,6 +52,12 @@ void show(Window_Summary const& summary) {
     show_rows("countries", summary.top_countries);
 }
 
+/// The error of one key of several: says which.
+auto about(std::string const& key, Error error) -> Error {
+    error.context.insert(0, key + ": ");
+    return error;
+}
+
 auto run(Query_Options const& options) -> int {
     // Keys are checked before the storage is touched, so that a wrong one is wrong usage whatever the store holds.
     auto const type = parse_window_type(options.window_type);
@@ -59,7 +65,7 @@ auto run(Query_Options const& options) -> int {
         return report(type.error());
     for (auto const& key : options.keys)
         if (auto const window = Window::parse(*type, key); !window)
-            return report(window.error());
+            return report(about(key, window.error()));
     auto service_options = options.store.service_options();
     if (!service_options)
         return report(service_options.error());
@@ -67,7 +73,7 @@ auto run(Query_Options const& options) -> int {
         return report(name.error());
     auto storage = options.store.open_storage();
     if (!storage)
-        return report(storage.error());
+        return options.store.report_unopened(storage.error());
     Cache_Service<Any_Storage> cache(*storage, *std::move(service_options));
     auto const analytics = cache.open_analytics(options.name_space);
     if (!analytics)
@@ -75,7 +81,7 @@ auto run(Query_Options const& options) -> int {
     for (auto const& key : options.keys) {
         auto const summary = (*analytics)->aggregation(options.window_type, key);
         if (!summary)
-            return report(summary.error());
+            return report(about(key, summary.error()));
         if (options.json)
             std::printf("%s\n", json_text(summary->to_json()).c_str());
         else

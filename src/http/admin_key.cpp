@@ -24,14 +24,14 @@ auto make_file(std::string const& path) -> Result<void> {
     auto const temporary = path + "." + random_hex(8);
     Unique_Fd const file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
     if (!file)
-        return error_from_errno(errno, "creating", "the admin key file " + path);
+        return error_from_errno(errno, "create", "the admin key file " + path);
     auto const text = random_hex(key_bytes) + "\n";
     bool const written = ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                          ::fsync(file.get()) == 0 && (::link(temporary.c_str(), path.c_str()) == 0 || errno == EEXIST);
     int const reason = errno;
     ::unlink(temporary.c_str());
     if (!written)
-        return error_from_errno(reason, "writing", "the admin key file " + path);
+        return error_from_errno(reason, "write", "the admin key file " + path);
     return {};
 }
 
@@ -53,7 +53,7 @@ auto Admin_Key::from_file(std::string const& path) -> Result<Admin_Key> {
         file = Unique_Fd(::open(path.c_str(), flags));
     }
     if (!file)
-        return error_from_errno(errno, "opening", "the admin key file " + path);
+        return error_from_errno(errno, "open", "the admin key file " + path);
 
     struct stat status {};
     if (::fstat(file.get(), &status) != 0)
@@ -65,7 +65,7 @@ auto Admin_Key::from_file(std::string const& path) -> Result<Admin_Key> {
     std::array<char, 1024> bytes;
     auto const size = ::read(file.get(), bytes.data(), bytes.size());
     if (size < 0)
-        return error_from_errno(errno, "reading", "the admin key file " + path);
+        return error_from_errno(errno, "read", "the admin key file " + path);
     std::string_view text(bytes.data(), static_cast<std::size_t>(size));
     while (text.ends_with('\n') || text.ends_with('\r'))
         text.remove_suffix(1);

@@ -173,7 +173,7 @@ auto file_reply(Request const& request, Opened opened, std::string_view name) ->
 auto Static_Files::open(std::string const& folder) -> Result<Static_Files> {
     Unique_Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root)
-        return error_from_errno(errno, "opening", "the folder of static files " + folder);
+        return error_from_errno(errno, "open", "the folder of static files " + folder);
     return Static_Files(std::move(root));
 }
 

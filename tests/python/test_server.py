@@ -54,6 +54,7 @@ class Sent:
 
     def assert_agrees(self, server: Server | None = None) -> None:
         """The half-hour, the hour and the day say what was sent."""
+        wait_until_recorded(server or self.server, self.total)
         for level in ("30min", "hourly", "daily"):
             windows = self.summaries(level, server)
             assert [window["window_type"] for window in windows] == [level] * len(windows)

@@ -9,17 +9,49 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 /// Exit codes of the command.
 enum Exit_Code : int { done = 0, failed = 1, wrong_usage = 2 };
 
-/// One subcommand: declares its options and gives what to run when it was chosen.
+/// What to run when a subcommand was chosen; gives the exit code, or throws Failure or Cache_Error.
 using Subcommand = std::function<int()>;
 
 auto add_serve(CLI::App& app) -> Subcommand;
 auto add_import(CLI::App& app) -> Subcommand;
 auto add_query(CLI::App& app) -> Subcommand;
 auto add_pulse(CLI::App& app) -> Subcommand;
+
+/// Ends the subcommand: main() says the error on stderr and exits with the code.
+struct Failure {
+    Exit_Code exit_code;
+    memfs_cache::Error error;
+};
+
+/// The value, or the end of the subcommand: wrong usage where the error is about a value that the caller gave.
+template <class T>
+auto or_exit(memfs_cache::Result<T> result) -> T {
+    using memfs_cache::Errc;
+    if (!result) {
+        auto const code = result.error().code;
+        throw Failure{code == Errc::invalid_argument || code == Errc::unsupported ? wrong_usage : failed,
+                      result.error()};
+    }
+    if constexpr (!std::is_void_v<T>)
+        return *std::move(result);
+}
+
+/// The result with its error, if any, led by the option or key that it is about.
+template <class T>
+auto about(std::string const& subject, memfs_cache::Result<T> result) -> memfs_cache::Result<T> {
+    if (!result)
+        return memfs_cache::fail(result.error().code, subject + ": " + result.error().context);
+    return result;
+}
+
+/// Says on stderr what went wrong.
+void complain(std::string_view sentence);
 
 /// The options that every subcommand takes: where the store is and how its log was begun.
 struct Store_Options {
@@ -29,14 +61,10 @@ struct Store_Options {
     std::string grace_ms, salt_period; ///< "" leaves the choice to the store
 
     void add_to(CLI::App& command);
-    /// @param  with_namespace  for commands that work on one namespace and take it as an option
+    /// For commands that take the namespace as an option.
     void add_namespace_to(CLI::App& command);
-    [[nodiscard]] auto service_options() const -> memfs_cache::Result<memfs_cache::Service_Options>;
-    [[nodiscard]] auto open_storage() const -> memfs_cache::Result<memfs_cache::Any_Storage>;
-    /// As report(), for a storage that could not be opened: a URL that names no storage is wrong usage, a folder that
-    /// cannot be used is a failure.
-    [[nodiscard]] auto report_unopened(memfs_cache::Error const& error) const -> int;
-};
 
-/// Says on stderr what went wrong, and gives the exit code: wrong usage for values that the caller gave.
-auto report(memfs_cache::Error const& error) -> int;
+    [[nodiscard]] auto service_options() const -> memfs_cache::Service_Options;
+    /// A URL that names no storage is wrong usage; a storage that cannot be used is a failure.
+    [[nodiscard]] auto open_storage() const -> memfs_cache::Any_Storage;
+};

@@ -87,24 +87,12 @@ void show(Import_Report const& report, bool json) {
 auto run(Import_Options const& options) -> int {
     // Every name is looked at before anything is imported: a slip of the pen costs nothing.
     std::vector<Log_File> files;
-    for (auto const& path : options.files) {
-        auto file = Log_File::open(path);
-        if (!file)
-            return report(file.error());
-        files.push_back(*std::move(file));
-    }
-    auto service_options = options.store.service_options();
-    if (!service_options)
-        return report(service_options.error());
-    if (auto const name = Namespace_Name::parse(options.store.name_space); !name)
-        return report(name.error());
-    auto storage = options.store.open_storage();
-    if (!storage)
-        return options.store.report_unopened(storage.error());
-    Cache_Service<Any_Storage> cache(*storage, *std::move(service_options));
-    auto const analytics = cache.open_analytics(options.store.name_space);
-    if (!analytics)
-        return report(analytics.error());
+    for (auto const& path : options.files)
+        files.push_back(or_exit(Log_File::open(path)));
+    (void)or_exit(Namespace_Name::parse(options.store.name_space));
+    auto const service_options = options.store.service_options();
+    Cache_Service<Any_Storage> cache(options.store.open_storage(), service_options);
+    auto& analytics = *or_exit(cache.open_analytics(options.store.name_space));
 
     bool const terminal = ::isatty(STDERR_FILENO) == 1;
     Access_Log_Import<Any_Storage>::Options import_options;
@@ -115,7 +103,7 @@ auto run(Import_Options const& options) -> int {
             std::fprintf(stderr, "\r%llu MiB, %llu lines", static_cast<unsigned long long>(bytes >> 20),
                          static_cast<unsigned long long>(lines));
         };
-    Access_Log_Import<Any_Storage> import(cache.storage(), **analytics, import_options);
+    Access_Log_Import<Any_Storage> import(cache.storage(), analytics, import_options);
     Result<void> outcome;
     for (std::size_t i = 0; i < files.size() && outcome; ++i)
         outcome =
@@ -124,8 +112,10 @@ auto run(Import_Options const& options) -> int {
         std::fputc('\n', stderr);
     if (auto const closed = cache.close(); !closed && outcome)
         outcome = closed.error();
-    show(import.report(), options.json);
-    return outcome ? static_cast<int>(done) : (report(outcome.error()), static_cast<int>(failed));
+    show(import.report(), options.json); // also of an import that broke off: what it did stays
+    if (!outcome)
+        throw Failure{failed, outcome.error()};
+    return done;
 }
 
 } // namespace

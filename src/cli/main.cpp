@@ -28,36 +28,40 @@ void Store_Options::add_namespace_to(CLI::App& command) {
     command.add_option("--namespace", name_space, "analytics namespace")->capture_default_str();
 }
 
-auto Store_Options::service_options() const -> Result<Service_Options> {
+auto Store_Options::service_options() const -> Service_Options {
+    auto const refuse = [](std::string sentence) -> Failure {
+        return {wrong_usage, fail(Errc::invalid_argument, std::move(sentence))};
+    };
     Service_Options options;
     options.root_prefix = root_prefix;
     if (!root_prefix.empty())
         if (auto const key = Storage_Key::parse(root_prefix); !key)
-            return fail(Errc::invalid_argument, "--root-prefix: " + key.error().context);
+            throw refuse("--root-prefix: " + key.error().context);
+    auto& settings = options.analytics.log.settings;
     if (!grace_ms.empty()) {
         auto const grace = parse_decimal(grace_ms);
         if (!grace || *grace > 86'400'000)
-            return fail(Errc::invalid_argument, "--grace-ms: give 0 to 86400000");
-        options.analytics.log.settings.grace = std::chrono::milliseconds(*grace);
+            throw refuse("--grace-ms: give 0 to 86400000");
+        settings.grace = std::chrono::milliseconds(*grace);
     }
     if (!salt_period.empty()) {
         if (salt_period != "day" && salt_period != "week" && salt_period != "month")
-            return fail(Errc::invalid_argument, "--salt-period: give day, week or month");
-        options.analytics.log.settings.salt_period = salt_period;
+            throw refuse("--salt-period: give day, week or month");
+        settings.salt_period = salt_period;
     }
     return options;
 }
 
-auto Store_Options::open_storage() const -> Result<Any_Storage> { return memfs_cache::open_storage(url); }
-
-auto Store_Options::report_unopened(Error const& error) const -> int {
-    auto const code = report(error);
-    return url.starts_with("disk:") && url.size() > 5 ? failed : code;
+auto Store_Options::open_storage() const -> Any_Storage {
+    auto storage = memfs_cache::open_storage(url);
+    bool const names_a_folder = url.starts_with("disk:") && url.size() > 5;
+    if (!storage && names_a_folder)
+        throw Failure{failed, storage.error()};
+    return or_exit(std::move(storage));
 }
 
-auto report(Error const& error) -> int {
-    std::fprintf(stderr, "memfs-cache: %s\n", error.context.c_str());
-    return error.code == Errc::invalid_argument || error.code == Errc::unsupported ? wrong_usage : failed;
+void complain(std::string_view sentence) {
+    std::fprintf(stderr, "memfs-cache: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
 }
 
 int main(int argc, char** argv) {
@@ -79,8 +83,11 @@ int main(int argc, char** argv) {
         for (auto const& [command, run] : commands)
             if (command->parsed())
                 return run();
+    } catch (Failure const& failure) {
+        complain(failure.error.context);
+        return failure.exit_code;
     } catch (std::exception const& error) {
-        std::fprintf(stderr, "memfs-cache: %s\n", error.what());
+        complain(error.what());
     }
     return failed;
 }

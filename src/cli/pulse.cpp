@@ -25,27 +25,15 @@ void show(Pulse const& pulse) {
 }
 
 auto run(Pulse_Options const& options) -> int {
-    auto service_options = options.store.service_options();
-    if (!service_options)
-        return report(service_options.error());
-    if (options.window_minutes < 1 || options.window_minutes > 1440)
-        return report(fail(Errc::invalid_argument, "--window-minutes: give 1 to 1440"));
-    if (auto const name = Namespace_Name::parse(options.store.name_space); !name)
-        return report(name.error());
-    auto storage = options.store.open_storage();
-    if (!storage)
-        return options.store.report_unopened(storage.error());
-    Cache_Service<Any_Storage> cache(*storage, *std::move(service_options));
-    auto const analytics = cache.open_analytics(options.store.name_space);
-    if (!analytics)
-        return report(analytics.error());
-    auto const pulse = (*analytics)->pulse(options.window_minutes);
-    if (!pulse)
-        return report(pulse.error());
+    (void)or_exit(Namespace_Name::parse(options.store.name_space));
+    auto const service_options = options.store.service_options();
+    Cache_Service<Any_Storage> cache(options.store.open_storage(), service_options);
+    auto& analytics = *or_exit(cache.open_analytics(options.store.name_space));
+    auto const pulse = or_exit(analytics.pulse(options.window_minutes));
     if (options.json)
-        std::printf("%s\n", json_text(pulse->to_json()).c_str());
+        std::printf("%s\n", json_text(pulse.to_json()).c_str());
     else
-        show(*pulse);
+        show(pulse);
     return done;
 }
 
@@ -56,7 +44,9 @@ auto add_pulse(CLI::App& app) -> Subcommand {
     auto* command = app.add_subcommand("pulse", "Say who is there now");
     options->store.add_to(*command);
     options->store.add_namespace_to(*command);
-    command->add_option("--window-minutes", options->window_minutes, "1 to 1440")->capture_default_str();
+    command->add_option("--window-minutes", options->window_minutes, "1 to 1440")
+        ->capture_default_str()
+        ->check(CLI::Range(1, Pulse_Reader<Any_Storage>::most_minutes));
     command->add_flag("--json", options->json, "as one JSON object");
     return [options] { return run(*options); };
 }

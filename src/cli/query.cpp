@@ -52,43 +52,24 @@ void show(Window_Summary const& summary) {
     show_rows("countries", summary.top_countries);
 }
 
-/// The error of one key of several: says which.
-auto about(std::string const& key, Error error) -> Error {
-    error.context.insert(0, key + ": ");
-    return error;
-}
-
 auto run(Query_Options const& options) -> int {
-    // Keys are checked before the storage is touched, so that a wrong one is wrong usage whatever the store holds.
-    auto const type = parse_window_type(options.window_type);
-    if (!type)
-        return report(type.error());
+    // Everything is checked before the storage is touched, so that a wrong key is wrong usage whatever the store holds.
+    auto const type = or_exit(parse_window_type(options.window_type));
     for (auto const& key : options.keys)
-        if (auto const window = Window::parse(*type, key); !window)
-            return report(about(key, window.error()));
-    auto service_options = options.store.service_options();
-    if (!service_options)
-        return report(service_options.error());
-    if (auto const name = Namespace_Name::parse(options.name_space); !name)
-        return report(name.error());
-    auto storage = options.store.open_storage();
-    if (!storage)
-        return options.store.report_unopened(storage.error());
-    Cache_Service<Any_Storage> cache(*storage, *std::move(service_options));
-    auto const analytics = cache.open_analytics(options.name_space);
-    if (!analytics)
-        return report(analytics.error());
+        (void)or_exit(about(key, Window::parse(type, key)));
+    (void)or_exit(Namespace_Name::parse(options.name_space));
+    auto const service_options = options.store.service_options();
+    Cache_Service<Any_Storage> cache(options.store.open_storage(), service_options);
+    auto& analytics = *or_exit(cache.open_analytics(options.name_space));
     for (auto const& key : options.keys) {
-        auto const summary = (*analytics)->aggregation(options.window_type, key);
-        if (!summary)
-            return report(about(key, summary.error()));
+        auto const summary = or_exit(about(key, analytics.aggregation(options.window_type, key)));
         if (options.json)
-            std::printf("%s\n", json_text(summary->to_json()).c_str());
+            std::printf("%s\n", json_text(summary.to_json()).c_str());
         else
-            show(*summary);
+            show(summary);
     }
-    auto const closed = cache.close();
-    return closed ? static_cast<int>(done) : report(closed.error());
+    or_exit(cache.close());
+    return done;
 }
 
 } // namespace

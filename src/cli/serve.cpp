@@ -26,90 +26,54 @@ struct Serve_Options {
     Server_Options server;
 };
 
-void complain(std::string_view sentence) {
-    std::fprintf(stderr, "memfs-cache: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
-}
-
 /// What the public address answers without a folder: nothing but that there is nothing.
 auto no_site(Request const&) -> Response { return error_reply(404, "not_found", "nothing is served at this path"); }
 
-auto service_options(Serve_Options const& options) -> Result<Service_Options> {
+auto service_options(Serve_Options const& options) -> Service_Options {
     auto service = options.store.service_options();
-    if (!service)
-        return service;
-    auto& analytics = service->analytics;
+    auto& analytics = service.analytics;
     analytics.log.mode = options.recording == "durable" ? Recording_Mode::durable : Recording_Mode::buffered;
     analytics.log.flush_interval = std::chrono::milliseconds(options.flush_interval_ms);
     analytics.visitor_key = options.visitor_key == "ip_ua"  ? Visitor_Key::ip_ua
                             : options.visitor_key == "none" ? Visitor_Key::none
                                                             : Visitor_Key::ip;
-    auto trusted = Trusted_Proxies::parse(options.trusted_proxies);
-    if (!trusted)
-        return fail(Errc::invalid_argument, "--trusted-proxies: " + trusted.error().context);
-    analytics.trusted_proxies = *std::move(trusted);
+    analytics.trusted_proxies = or_exit(about("--trusted-proxies", Trusted_Proxies::parse(options.trusted_proxies)));
     return service;
 }
 
 /// Starts one server, and says where it listens.
 auto start(char const* title, Listen_Address const& address, Handler handler, Observer observe, Server_Options options)
-    -> Result<Server> {
+    -> Server {
     options.log = complain;
-    auto server = Server::start(address, std::move(handler), std::move(observe), std::move(options));
-    if (server) {
-        std::printf("%-7s http://%s\n", title, server->address().str().c_str());
-        std::fflush(stdout); // whoever waits for the address may read from a pipe
-    }
+    auto server = or_exit(Server::start(address, std::move(handler), std::move(observe), std::move(options)));
+    std::printf("%-7s http://%s\n", title, server.address().str().c_str());
+    std::fflush(stdout); // whoever waits for the address may read from a pipe
     return server;
 }
 
 auto run(Serve_Options const& options) -> int {
     Stop_Signals signals; // before any thread, so that all of them leave the signals to it
-    auto const public_address = parse_listen_address(options.public_address, "--public");
-    if (!public_address)
-        return report(public_address.error());
-    auto const admin_address = parse_listen_address(options.admin_address, "--admin");
-    if (!admin_address)
-        return report(admin_address.error());
-    if (!*public_address && !*admin_address)
-        return report(fail(Errc::invalid_argument, "--public and --admin are both off; there is nothing to serve"));
-    auto service = service_options(options);
-    if (!service)
-        return report(service.error());
-    auto storage = options.store.open_storage();
-    if (!storage)
-        return options.store.report_unopened(storage.error());
-
-    Cache_Service<Any_Storage> cache(*storage, *std::move(service));
-    auto const opened = cache.open_analytics(cache.ns_analytics);
-    if (!opened)
-        return report(opened.error());
-    auto& analytics = **opened;
+    auto const public_address = or_exit(parse_listen_address(options.public_address, "--public"));
+    auto const admin_address = or_exit(parse_listen_address(options.admin_address, "--admin"));
+    if (!public_address && !admin_address)
+        throw Failure{wrong_usage, fail(Errc::invalid_argument, "--public and --admin are both off: nothing to serve")};
+    auto const service = service_options(options);
+    Cache_Service<Any_Storage> cache(options.store.open_storage(), service);
+    auto& analytics = *or_exit(cache.open_analytics(cache.ns_analytics));
 
     std::optional<Server> site, admin;
-    if (*public_address) {
+    if (public_address) {
         Handler handler = no_site;
-        if (!options.site.empty()) {
-            auto files = Static_Files::open(options.site);
-            if (!files)
-                return report(fail(files.error().code, "--static: " + files.error().context));
-            handler = *std::move(files);
-        }
+        if (!options.site.empty())
+            handler = or_exit(about("--static", Static_Files::open(options.site)));
         auto const observe = [&analytics](Request_View const& request) { analytics.record_request(request); };
-        auto server = start("public", **public_address, std::move(handler), observe, options.server);
-        if (!server)
-            return report(server.error());
-        site.emplace(*std::move(server));
+        site.emplace(start("public", *public_address, std::move(handler), observe, options.server));
     }
-    if (*admin_address) {
+    if (admin_address) {
         auto const* const chosen = std::getenv("MEMFS_CACHE_ADMIN_KEY"); // NOLINT(concurrency-mt-unsafe)
-        auto const key = chosen != nullptr ? Admin_Key::from_text(chosen) : Admin_Key::from_file(options.key_file);
-        if (!key)
-            return report(key.error());
-        auto server =
-            start("admin", **admin_address, Admin_Api<Any_Storage>(cache, *key, complain), {}, options.server);
-        if (!server)
-            return report(server.error());
-        admin.emplace(*std::move(server));
+        auto const key = or_exit(chosen != nullptr ? about("MEMFS_CACHE_ADMIN_KEY", Admin_Key::from_text(chosen))
+                                                   : Admin_Key::from_file(options.key_file));
+        admin.emplace(start("admin", *admin_address, Admin_Api<Any_Storage>(cache, key, complain), {}, options.server));
         std::printf("key     %s\n",
                     chosen != nullptr ? "of MEMFS_CACHE_ADMIN_KEY" : ("in " + options.key_file).c_str());
         std::fflush(stdout);
@@ -118,8 +82,8 @@ auto run(Serve_Options const& options) -> int {
     (void)signals.wait();
     site.reset(); // the last requests end and are recorded before the cache is closed
     admin.reset();
-    auto const closed = cache.close();
-    return closed ? static_cast<int>(done) : report(closed.error());
+    or_exit(cache.close());
+    return done;
 }
 
 } // namespace

@@ -22,24 +22,25 @@ namespace memfs_cache {
 /// The first row that fits decides. "2xx" includes 206; a segment is what lies between two '/' of the path; the leaf is
 /// the last one. Segments, extensions and media types are compared without regard to ASCII case.
 ///
-/// | kind          | method    | status    | path and response |
-/// |---------------|-----------|-----------|----------------------------------------------------------------------------|
-/// | other         | HEAD, OPTIONS, none | any | they transfer no content, whatever the path | | token_use     | POST
-/// | 2xx       | .../tokens/{name}/use, or a segment validate-token                         | | file_upload   | PUT,
-/// POST | 2xx       | a segment presigned and after it a segment complete                        | | file_upload   |
-/// PUT, POST | 2xx       | a segment that begins with upload, and none that is presigned              | | file_upload
-/// | PUT       | 2xx       | the leaf is payload                                                        | |
-/// file_download | GET       | 2xx       | the leaf is payload                                                        |
-/// | file_download | GET       | 2xx       | a segment begins with download; the leaf counts only without an extension,
-/// | |               |           |           | and a folder page (trailing '/') or HTML response is not a download | |
-/// api_call      | any other | any       | the path is /api or below it                                               |
-/// | file_download | GET       | 2xx       | extension of a document, archive, disk image or package: pdf, zip, iso ...
-/// | | page_view     | GET       | 2xx, 304  | HTML response | | asset         | GET       | 2xx, 304  | extension of
-/// what pages are made of: js, css, png, woff2, txt, json ...    | | asset         | GET       | 2xx, 304  | CSS,
-/// JavaScript, WebAssembly, font, image, audio or video response         | | api_call      | any other | any       |
-/// JSON response, or the method is not GET                                    | | page_view     | GET       | 2xx, 304
-/// | response of unknown type; no extension, or html, php, jsp ...              | | other         |           | |
-/// everything else: redirects, errors, sources and other odd files            |
+/// | kind          | method              | status   | path and response                                                |
+/// |---------------|---------------------|----------|------------------------------------------------------------------|
+/// | other         | HEAD, OPTIONS, none | any      | they transfer no content, whatever the path                      |
+/// | token_use     | POST                | 2xx      | .../tokens/{name}/use, or a segment validate-token               |
+/// | file_upload   | PUT, POST           | 2xx      | a segment presigned and after it a segment complete              |
+/// | file_upload   | PUT, POST           | 2xx      | a segment that begins with upload, and none that is presigned    |
+/// | file_upload   | PUT                 | 2xx      | the leaf is payload                                              |
+/// | file_download | GET                 | 2xx      | the leaf is payload                                              |
+/// | file_download | GET                 | 2xx      | a segment begins with download (1)                               |
+/// | api_call      | any other           | any      | the path is /api or below it                                     |
+/// | api_call      | any but GET         | any      | everything not named before                                      |
+/// | file_download | GET                 | 2xx      | extension of a document, archive, disk image: pdf, zip, iso ...  |
+/// | page_view     | GET                 | 2xx, 304 | HTML response                                                    |
+/// | asset         | GET                 | 2xx, 304 | extension of what pages are made of: js, css, png, woff2 ... (2) |
+/// | api_call      | GET                 | any      | JSON response                                                    |
+/// | page_view     | GET                 | 2xx, 304 | response of unknown type; no extension, or html, php, jsp ...    |
+/// | other         | GET                 | any      | everything else: redirects, errors, sources and other odd files  |
+/// (1) As the leaf only without an extension; a folder page (trailing '/') or an HTML response is no download.
+/// (2) Or a CSS, JavaScript, WebAssembly, font, image, audio or video response.
 ///
 /// So what was tried as upload, download or token use and failed is an api_call where it was no GET, an error
 /// otherwise. A number after the last dot (/v1.2, /logstash-1.1.1) is no extension.

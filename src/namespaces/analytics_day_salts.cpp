@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/lets/window.hpp>
 #include <memfs_cache/namespaces/analytics/day_salts.hpp>
 
 namespace memfs_cache {
+
+auto Salt_Period::containing(Utc_Time time, std::string_view length) -> Salt_Period {
+    auto const type = length == "month"  ? Window_Type::monthly
+                      : length == "week" ? Window_Type::weekly
+                                         : Window_Type::daily;
+    auto const window = Window::containing(type, time);
+    return {window.start(), window.end(), std::nullopt};
+}
 
 auto salt_text(Sip_Key const& salt) -> std::string {
     return R"({"v":1,"salt":")" + to_hex(Byte_View(reinterpret_cast<char const*>(salt.data()), salt.size())) + "\"}";
 }
 
 auto parse_salt(std::string_view text) -> Result<std::optional<Sip_Key>> {
-    auto const damaged = fail(Errc::corrupt_data, "the salt of a day is damaged; visitors of that day stay unknown");
+    auto const damaged = fail(Errc::corrupt_data, "damaged; visitors of its period stay unknown");
     auto const object = parse_object(text, "salt");
     if (!object)
         return damaged;

@@ -6,10 +6,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
-#include <functional>
-#include <limits>
 
 namespace memfs_cache {
 namespace {
@@ -38,21 +36,32 @@ constexpr std::array text_fields{
     Text_Field{"url", &Analytics_Event::url},
 };
 
-/// Names under which applications carry what identifies a person.
-constexpr std::array<std::string_view, 13> private_names{
-    "ip",      "client", "user_agent", "referrer",    "referer",         "url",        "query",
-    "address", "addr",   "ip_address", "remote_addr", "x_forwarded_for", "user-agent",
+/// Names under which applications carry what identifies a person, in small letters and without '-' and '_'.
+constexpr std::array<std::string_view, 32> private_names{
+    "addr",       "address",       "authorization", "client",      "clientaddress", "clientip",  "cookie",
+    "cookies",    "forwarded",     "forwardedfor",  "httpreferer", "httpuseragent", "ip",        "ipaddr",
+    "ipaddress",  "ips",           "query",         "querystring", "realip",        "referer",   "referrer",
+    "remoteaddr", "remoteaddress", "remoteip",      "requesturi",  "requesturl",    "setcookie", "uri",
+    "url",        "useragent",     "xforwardedfor", "xrealip",
 };
 
 auto is_private_name(std::string_view name) -> bool {
-    for (auto const known : private_names)
-        if (equals_lower(name, known))
-            return true;
-    return false;
+    std::string plain;
+    for (char const c : name)
+        if (c != '-' && c != '_')
+            plain += ascii_lower(c);
+    return std::binary_search(private_names.begin(), private_names.end(), plain);
+}
+
+/// Nearly every browser begins its user agent like this.
+auto is_private_text(std::string_view text) -> bool {
+    return looks_like_address(text) || text.find("Mozilla/") != std::string_view::npos;
 }
 
 auto text_of(boost::json::string const& string) -> std::string_view { return {string.data(), string.size()}; }
 
+/// Cleans what is inside of a value.
+/// @return whether the rest may be kept
 auto clean(boost::json::value& value) -> bool {
     if (auto* object = value.if_object())
         remove_private_fields(*object);
@@ -60,7 +69,7 @@ auto clean(boost::json::value& value) -> bool {
         for (auto at = array->begin(); at != array->end();)
             at = clean(*at) ? at + 1 : array->erase(at);
     auto const* string = value.if_string();
-    return string == nullptr || !looks_like_address(text_of(*string));
+    return string == nullptr || !is_private_text(text_of(*string));
 }
 
 } // namespace
@@ -68,7 +77,7 @@ auto clean(boost::json::value& value) -> bool {
 void remove_private_fields(boost::json::object& object) {
     for (auto at = object.begin(); at != object.end();) {
         auto const name = std::string_view(at->key().data(), at->key().size());
-        bool const keep = !is_private_name(name) && !looks_like_address(name) && clean(at->value());
+        bool const keep = !is_private_name(name) && !is_private_text(name) && clean(at->value());
         at = keep ? at + 1 : object.erase(at);
     }
 }
@@ -101,12 +110,16 @@ auto Analytics_Event::from_json(boost::json::object const& object) -> Result<Ana
             event.content_bytes = value.to_number<std::uint64_t>(error);
             if (error)
                 return wrong(name, "a whole number of bytes");
+        } else if (name == "bot") {
+            if (!value.is_bool())
+                return wrong(name, "true or false");
+            event.bot = value.get_bool();
         } else if (name == "extra") {
             if (!value.is_object())
                 return wrong(name, "an object");
             for (auto const& own : value.get_object())
                 event.extra[own.key()] = own.value();
-        } else if (name != "query") {
+        } else if (name != "query" && name != "crc32c") { // the checksum is that of a stored line
             auto const field =
                 std::find_if(text_fields.begin(), text_fields.end(), [&](auto const& f) { return f.name == name; });
             if (field == text_fields.end()) {

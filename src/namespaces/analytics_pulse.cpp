@@ -4,33 +4,68 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 namespace memfs_cache {
 namespace {
 
-/// A text as a number that is never 0, which stands for "none".
-auto number_of(std::string_view text) -> std::uint64_t { return text.empty() ? 0 : siphash24(Sip_Key{}, text) | 1; }
+/// Makes heaps whose first is the oldest, and sorts the newest to the front.
+constexpr auto newer = [](auto const& a, auto const& b) { return b < a; };
+
+auto shown(std::string_view json, Utc_Time time) -> Recent_Event {
+    Analytics_Record event;
+    (void)event.read({json, time}); // it was read before
+    return {time,
+            std::string(event.event_id),
+            std::string(event.event_type),
+            std::string(event.path),
+            std::string(event.method),
+            event.status_code,
+            std::string(event.ip_hash.substr(0, 8)),
+            std::string(event.user_agent_normalised),
+            std::string(event.country)};
+}
 
 } // namespace
 
-void Pulse_Window::add(Analytics_Record const& event) {
-    seen_.push_back({event.timestamp, number_of(event.ip_hash), number_of(event.transfer_id)});
-    if (recent_.size() == kept_events && recent_.back().timestamp >= event.timestamp)
-        return;
-    auto const place = std::find_if(recent_.begin(), recent_.end(),
-                                    [&](auto const& other) { return other.timestamp <= event.timestamp; });
-    recent_.insert(place, {event.timestamp, std::string(event.event_id), std::string(event.event_type),
-                           std::string(event.path), std::string(event.method), event.status_code,
-                           std::string(event.ip_hash.substr(0, 8)), std::string(event.user_agent_normalised),
-                           std::string(event.country)});
-    if (recent_.size() > kept_events)
-        recent_.pop_back();
+void Pulse_Window::advance(Utc_Time now) {
+    now_ = now;
+    auto const still =
+        std::partition(waiting_.begin(), waiting_.end(), [&](auto const& kept) { return kept.time > now; });
+    for (auto at = still; at != waiting_.end(); ++at)
+        keep_if_recent(at->time, at->number, at->json);
+    waiting_.erase(still, waiting_.end());
 }
 
-void Pulse_Window::count(Utc_Time from, Utc_Time to, Count& into) const {
+void Pulse_Window::add(Analytics_Record const& event, Raw_Event const& raw) {
+    auto const number = seen_.size();
+    auto const transfer = event.transfer_id.empty() ? 0 : siphash24(Sip_Key{}, event.transfer_id) | 1;
+    seen_.push_back({event.timestamp, event.visitor(), transfer});
+    if (event.timestamp <= now_)
+        keep_if_recent(event.timestamp, number, raw.json);
+    else if (waiting_.size() < most_waiting_events)
+        waiting_.push_back({event.timestamp, number, std::string(raw.json)});
+}
+
+void Pulse_Window::keep_if_recent(Utc_Time time, std::uint64_t number, std::string_view json) {
+    Kept kept{time, number, {}};
+    if (recent_.size() == shown_events) {
+        if (kept < recent_.front())
+            return;
+        std::pop_heap(recent_.begin(), recent_.end(), newer);
+        kept.json = std::move(recent_.back().json);
+        recent_.pop_back();
+    }
+    kept.json.assign(json);
+    recent_.push_back(std::move(kept));
+    std::push_heap(recent_.begin(), recent_.end(), newer);
+}
+
+void Pulse_Window::count(Utc_Time from, Count& into) const {
     for (auto const& event : seen_) {
-        if (event.time > to)
+        if (event.time > now_)
             ++into.future;
-        if (event.time <= from || event.time > to)
+        if (event.time <= from || event.time > now_)
             continue;
         ++into.requests;
         if (event.visitor != 0)
@@ -38,9 +73,21 @@ void Pulse_Window::count(Utc_Time from, Utc_Time to, Count& into) const {
         if (event.transfer != 0)
             into.transfers.insert(event.transfer);
     }
-    for (auto const& event : recent_)
-        if (event.timestamp > from && event.timestamp <= to)
-            into.recent.push_back(&event);
+    auto newest = recent_;
+    std::sort(newest.begin(), newest.end(), newer);
+    auto& rows = into.recent;
+    auto place = rows.begin();
+    for (auto const& kept : newest) {
+        if (kept.time <= from)
+            break;
+        if (kept.time > now_) // the clock was set back
+            continue;
+        // Windows come in order of time, and what has not landed comes last: equal times are newer here.
+        place = std::find_if(place, rows.end(), [&](auto const& row) { return row.timestamp <= kept.time; });
+        place = std::next(rows.insert(place, shown(kept.json, kept.time)));
+    }
+    if (rows.size() > shown_events)
+        rows.resize(shown_events);
 }
 
 auto Pulse::to_json() const -> boost::json::object {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/core/json_text.hpp>
+#include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_record.hpp>
 
 #include <algorithm>
@@ -59,6 +60,13 @@ auto parse_millis(std::string_view text) noexcept -> std::optional<std::int64_t>
 }
 
 } // namespace
+
+auto Analytics_Record::visitor() const noexcept -> std::uint64_t {
+    if (ip_hash.empty())
+        return 0;
+    auto const number = ip_hash.size() == 16 ? parse_hex(ip_hash) : std::nullopt;
+    return std::max<std::uint64_t>(1, number ? *number : siphash24(Sip_Key{}, ip_hash));
+}
 
 void Analytics_Record::append_json(std::string& out) const {
     Writer writer(out);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/core/json_text.hpp>
-#include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
 
 #include <boost/json.hpp>
@@ -44,14 +43,6 @@ constexpr std::array dimensions{
     Dimension{"event_types", &Analytics_Summary::event_types},
 };
 
-/// A visitor as a number. Ours are 16 hex digits; other tools store longer hashes.
-auto visitor_of(std::string_view ip_hash) -> std::uint64_t {
-    if (ip_hash.size() == 16)
-        if (auto const number = parse_hex(ip_hash))
-            return *number;
-    return siphash24(Sip_Key{}, ip_hash);
-}
-
 auto rows_of(Name_Counts const& counts, std::size_t most) -> Window_Summary::Rows {
     Window_Summary::Rows rows;
     for (auto const& [name, times] : counts.top(most))
@@ -92,8 +83,8 @@ void Analytics_Summary::add(Analytics_Record const& event) {
         total_duration_us += static_cast<std::uint64_t>(*event.duration_us);
         durations.add(*event.duration_us);
     }
-    if (!event.ip_hash.empty())
-        visitors.add(visitor_of(event.ip_hash));
+    if (auto const visitor = event.visitor(); visitor != 0)
+        visitors.add(visitor);
     auto const count = [](Name_Counts& counts, std::string_view name) {
         if (!name.empty())
             counts.add(name);
@@ -145,6 +136,8 @@ auto Analytics_Summary::from_object(boost::json::object const& object) -> Result
     if (!visitors)
         return visitors.error();
     summary.visitors = *std::move(visitors);
+    if (summary.visitors.count() != reader.unsigned_number("unique_visitors"))
+        reader.refuse("unique_visitors");
     auto durations = Percentiles::from_json(reader.object("durations_us"));
     if (!durations && reader.good())
         return durations.error();

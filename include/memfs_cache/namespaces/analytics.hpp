@@ -7,14 +7,11 @@
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
 #include <memfs_cache/namespaces/analytics/day_salts.hpp>
+#include <memfs_cache/namespaces/analytics/event_intake.hpp>
 #include <memfs_cache/namespaces/analytics/pulse.hpp>
-#include <memfs_cache/namespaces/analytics/referrer.hpp>
-#include <memfs_cache/namespaces/analytics/request_kind.hpp>
 #include <memfs_cache/namespaces/analytics/request_view.hpp>
-#include <memfs_cache/namespaces/analytics/user_agent.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -34,30 +31,6 @@ struct Analytics_Options {
     Visitor_Key visitor_key = Visitor_Key::ip;
     Trusted_Proxies trusted_proxies; ///< whose X-Forwarded-For is believed; nobody's by default
     std::size_t summary_cache_bytes = 64 << 20;
-};
-
-/// Id of a recorded event, 16 hex digits held in place; empty if nothing was recorded.
-class Event_Id {
-  public:
-    Event_Id() = default;
-    explicit Event_Id(std::uint64_t number) noexcept : size_(16) { write_hex(text_.data(), number, 16); }
-    [[nodiscard]] auto view() const noexcept -> std::string_view { return {text_.data(), size_}; }
-    [[nodiscard]] explicit operator bool() const noexcept { return size_ > 0; }
-
-  private:
-    std::array<char, 16> text_{};
-    std::uint8_t size_ = 0;
-};
-
-/// Makes event ids: distinct within a process by construction, between processes by 64 random bits to begin with.
-/// Threads any.
-class Event_Ids {
-  public:
-    [[nodiscard]] auto next() noexcept -> Event_Id;
-
-  private:
-    std::uint64_t const start_ = random_u64();
-    std::atomic<std::uint64_t> count_{0};
 };
 
 /// Request analytics of one site: records what was requested, and answers what happened in a window or is going on now.
@@ -85,8 +58,8 @@ class Analytics {
     /// Records a request that was served. It never fails the request: what could not be recorded is counted and shown
     /// by health().
     /// @return the event's id; empty if it was not recorded
-    /// Cost    under a microsecond; nothing is allocated in the steady state. The first request of a day waits for the
-    ///         storage to give the day's salt.
+    /// Cost    under a microsecond; nothing is allocated in the steady state. The first request of a process waits for
+    ///         the storage to give the day's salt, and the first after 23:00 for the next day's.
     auto record_request(Request_View const& request) noexcept -> Event_Id {
         try {
             auto const recorded = record_view(request);
@@ -101,115 +74,46 @@ class Analytics {
     /// The same for callers that want to know why it failed.
     /// @errors invalid_argument: time, duration or status out of range; else as Event_Log::record
     [[nodiscard]] auto record_view(Request_View const& request) -> Result<Event_Id> {
+        Event_Intake intake;
+        if (auto const taken = intake.take(request, options_.trusted_proxies); !taken)
+            return taken.error();
         auto const id = ids_.next();
-        auto const recorded = with_record(request, id.view(), [&](Analytics_Record const& record) {
-            return log_->record(record.timestamp, [&](std::string& out) { record.append_json(out); });
-        });
-        if (!recorded)
-            return recorded.error();
+        intake.record.event_id = id.view();
+        if (auto const stored = store(intake, request.timestamp); !stored)
+            return stored.error();
         return id;
     }
 
-    /// What record_request would store, for those who land events themselves: calls use(Analytics_Record const&).
+    /// What record_request would store, for those who land events themselves: calls use(Analytics_Record const&). It
+    /// differs in one thing: while the salt cannot be had this fails instead of leaving the visitor out, since an import
+    /// can be done again.
+    /// @errors invalid_argument: time, duration or status out of range; what the storage says
     template <class Use>
     [[nodiscard]] auto with_record(Request_View const& request, std::string_view event_id, Use&& use) -> Result<void> {
-        if (request.duration_us && *request.duration_us < 0)
-            return fail(Errc::invalid_argument, "duration: negative; give microseconds from 0");
-        if (request.status < 0 || request.status > 999)
-            return fail(Errc::invalid_argument, "status: give 100 to 599");
-        Analytics_Record record;
-        record.event_id = event_id;
-        record.timestamp = request.timestamp ? *request.timestamp : log_->clock()->now();
-        record.path = path_of(request.target).substr(0, longest_path_bytes);
-        record.event_type = request.event_type.empty()
-                                ? classify_request(request.method, record.path, request.status, request.content_type)
-                                : request.event_type;
-        if (!request.route.empty())
-            record.path = request.route;
-        record.source = request.source.empty() ? "application" : request.source;
-        record.method = request.method;
-        record.status_code = request.status;
-        if (request.duration_us)
-            record.duration_us = std::min(*request.duration_us, most_duration_us);
-        record.content_bytes = request.content_bytes;
-        auto const agent = classify_user_agent(request.user_agent);
-        record.user_agent_normalised = agent.normalised;
-        record.bot = agent.bot;
-        auto const referrer = referrer_domain(request.referrer, {});
-        record.referrer_domain = referrer.view();
-        auto const country = country_of(request.country);
-        record.country = {country.data(), country[0] == '\0' ? 0U : 2U};
-        record.transfer_id = request.transfer_id;
-        record.token_id = request.token_id;
-        Event_Id visitor;
-        if (auto const client = client_of(request.remote, request.forwarded_for, options_.trusted_proxies))
-            visitor = visitor_of(*client, request.user_agent, record.timestamp);
-        record.ip_hash = visitor.view();
-        return guard_and_use(record, use);
+        Event_Intake intake;
+        if (auto const taken = intake.take(request, options_.trusted_proxies); !taken)
+            return taken.error();
+        intake.record.event_id = event_id;
+        if (auto const timed = set_time(intake.record, request.timestamp, log_->clock()->now()); !timed)
+            return timed.error();
+        if (auto const known = set_visitor(intake); !known)
+            return known.error();
+        return use(std::as_const(intake.record));
     }
 
     /// Records an event of an application's own.
     /// @return its id
-    /// @errors invalid_argument naming the field; else as Event_Log::record
+    /// @errors invalid_argument and too_large naming the field; else as Event_Log::record
     [[nodiscard]] auto record(Analytics_Event const& event) -> Result<std::string> {
-        if (event.event_type.empty())
-            return fail(Errc::invalid_argument, "event_type: give one, such as page_view");
-        if (event.duration_ms && !(*event.duration_ms >= 0))
-            return fail(Errc::invalid_argument, "duration_ms: give a number from 0");
-        if (event.status_code < 0 || event.status_code > 999)
-            return fail(Errc::invalid_argument, "status_code: give 100 to 599");
+        Event_Intake intake;
+        if (auto const taken = intake.take(event); !taken)
+            return taken.error();
         auto const made_id = ids_.next();
-        Analytics_Record record;
-        record.event_id = event.event_id.empty() ? made_id.view() : std::string_view(event.event_id);
-        record.event_type = event.event_type;
-        record.timestamp = event.timestamp ? *event.timestamp : log_->clock()->now();
-        record.source = event.source;
-        record.path = event.path.empty() ? path_of(event.url) : without_query(event.path);
-        record.path = record.path.substr(0, longest_path_bytes);
-        record.method = event.method;
-        record.status_code = event.status_code;
-        if (event.duration_ms)
-            record.duration_us = static_cast<std::int64_t>(
-                std::min(*event.duration_ms * 1000 + 0.5, static_cast<double>(most_duration_us)));
-        auto const agent = is_normalised_user_agent(event.user_agent_normalised)
-                               ? User_Agent{event.user_agent_normalised, false}
-                               : classify_user_agent(event.user_agent_normalised);
-        auto const agent_of_input = classify_user_agent(event.user_agent);
-        record.user_agent_normalised = agent.normalised.empty() ? agent_of_input.normalised : agent.normalised;
-        record.bot = agent.bot || agent_of_input.bot;
-        auto const country = country_of(event.country);
-        record.country = {country.data(), country[0] == '\0' ? 0U : 2U};
-        auto const given = event.referrer_domain.empty()                            ? event.referrer
-                           : event.referrer_domain.find("://") == std::string::npos ? "https://" + event.referrer_domain
-                                                                                    : event.referrer_domain;
-        auto const referrer = referrer_domain(given, {});
-        record.referrer_domain = referrer.view();
-        record.content_bytes = event.content_bytes;
-        record.transfer_id = event.transfer_id;
-        record.token_id = event.token_id;
-        Event_Id visitor;
-        if (auto const client = Client_Address::parse(event.ip_hash.empty() ? event.ip : event.ip_hash)) {
-            visitor = visitor_of(*client, event.user_agent, record.timestamp);
-            record.ip_hash = visitor.view();
-        } else if (options_.visitor_key != Visitor_Key::none) {
-            record.ip_hash = event.ip_hash;
-        }
-        std::string extra;
-        if (!event.extra.empty()) {
-            auto own = event.extra;
-            remove_private_fields(own);
-            if (!own.empty())
-                extra = json_text(own);
-            if (extra.size() > most_extra_bytes)
-                return fail(Errc::too_large, "event: its own fields are longer than 4096 bytes of JSON");
-            record.extra = extra;
-        }
-        auto const recorded = guard_and_use(record, [&](Analytics_Record const& safe) {
-            return log_->record(safe.timestamp, [&](std::string& out) { safe.append_json(out); });
-        });
-        if (!recorded)
-            return recorded.error();
-        return std::string(record.event_id);
+        if (intake.record.event_id.empty())
+            intake.record.event_id = made_id.view();
+        if (auto const stored = store(intake, event.timestamp); !stored)
+            return stored.error();
+        return std::string(intake.record.event_id);
     }
 
     /// Records several events; each has its own outcome.
@@ -250,10 +154,16 @@ class Analytics {
         return shown(aggregator_.rebuild(*window));
     }
 
-    /// The hash under which an address is counted at a time; "" if it is no address or visitors are not counted.
+    /// The hash under which an address is counted at a time; "" if it is no address, visitors are not counted, or the
+    /// salt cannot be had. With Visitor_Key::ip_ua it is that of a client without a user agent.
     [[nodiscard]] auto visitor_hash(std::string_view address, Utc_Time timestamp) -> std::string {
         auto const client = Client_Address::parse(address);
-        return client ? std::string(visitor_of(*client, {}, timestamp).view()) : std::string();
+        if (!client || !is_storable(timestamp) || options_.visitor_key == Visitor_Key::none)
+            return {};
+        auto const salt = salts_.salt_of(timestamp);
+        if (!salt || !*salt)
+            return {};
+        return to_hex(visitor_number(**salt, *client, {}));
     }
 
     [[nodiscard]] auto name() const -> Namespace_Name const& { return name_; }
@@ -276,56 +186,54 @@ class Analytics {
     [[nodiscard]] auto log() noexcept -> Event_Log<Storage>& { return *log_; }
 
   private:
-    static constexpr std::size_t longest_path_bytes = 2048;
-    static constexpr std::size_t most_extra_bytes = 4096;
-
     Analytics(Storage& storage, Namespace_Name name, std::unique_ptr<Event_Log<Storage>> log, Analytics_Options options)
-        : name_(std::move(name)), options_(std::move(options)), log_(std::move(log)), salts_(storage, log_->paths()),
+        : name_(std::move(name)), options_(std::move(options)), log_(std::move(log)), salts_(storage, *log_),
           aggregator_(storage, *log_, options_.summary_cache_bytes), pulse_(*log_) {}
 
-    /// No field may hold an address, whatever the host put there: it becomes the visitor's hash.
-    template <class Use>
-    auto guard_and_use(Analytics_Record& record, Use&& use) -> Result<void> {
-        std::array<Event_Id, 8> hashes;
-        std::size_t used = 0;
-        for (auto* field : {&record.event_id, &record.event_type, &record.source, &record.path, &record.method,
-                            &record.ip_hash, &record.transfer_id, &record.token_id}) {
-            if (!looks_like_address(*field))
-                continue;
-            // What only nearly is an address has no hash; it is not kept either.
-            if (auto const client = Client_Address::parse(*field))
-                hashes[used] = visitor_of(*client, {}, record.timestamp);
-            *field = hashes[used++].view();
-        }
-        return use(std::as_const(record));
-    }
-
-    auto visitor_of(Client_Address const& client, std::string_view user_agent, Utc_Time time) -> Event_Id {
-        if (options_.visitor_key == Visitor_Key::none || !is_storable(time))
-            return {};
-        auto const period = log_->settings().salt_period;
-        auto const salt = salts_.salt_of(time, period);
-        salts_.prepare_next(log_->clock()->now(), period);
-        if (!salt || !*salt) {
+    auto store(Event_Intake& intake, std::optional<Utc_Time> time) -> Result<void> {
+        auto& record = intake.record;
+        auto const now = log_->clock()->now();
+        if (auto const timed = set_time(record, time, now); !timed)
+            return timed.error();
+        if (auto const known = set_visitor(intake); !known || !*known)
             without_visitor_.fetch_add(1, std::memory_order_relaxed);
-            return {};
+        else if (!record.ip_hash.empty() && record.timestamp > now - std::chrono::hours(1))
+            salts_.prepare_next(now);
+        return log_->record(record.timestamp, [&](std::string& out) { record.append_json(out); });
+    }
+
+    /// The log would refuse a wrong time too, but only after a salt was made for it.
+    static auto set_time(Analytics_Record& record, std::optional<Utc_Time> time, Utc_Time now) -> Result<void> {
+        record.timestamp = time.value_or(now);
+        if (!is_storable(record.timestamp))
+            return fail(Errc::invalid_argument, "timestamp: give 1970 to 2286");
+        if (record.timestamp > now + std::chrono::hours(24))
+            return fail(Errc::invalid_argument, "timestamp: more than 24 hours ahead of the clock");
+        return {};
+    }
+
+    /// @return false if there is a client, but the salt of its day was destroyed
+    auto set_visitor(Event_Intake& intake) -> Result<bool> {
+        if (options_.visitor_key == Visitor_Key::none) {
+            intake.record.ip_hash = {};
+            return true;
         }
-        auto hash = memfs_cache::visitor_hash(**salt, client);
-        if (options_.visitor_key == Visitor_Key::ip_ua)
-            hash ^= siphash24(**salt, user_agent);
-        return Event_Id(hash);
+        if (!intake.client)
+            return true;
+        auto const salt = salts_.salt_of(intake.record.timestamp);
+        if (!salt)
+            return salt.error();
+        if (*salt)
+            intake.set_visitor(visitor_number(**salt, *intake.client, intake.user_agent));
+        return salt->has_value();
     }
 
-    static auto without_query(std::string_view path) -> std::string_view {
-        auto const origin = path.substr(0, path.find_first_of("?#"));
-        return origin.find("://") == std::string_view::npos ? origin : path_of(origin);
-    }
-
-    static auto country_of(std::string_view text) noexcept -> std::array<char, 2> {
-        auto const letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-        if (text.size() != 2 || !letter(text[0]) || !letter(text[1]))
-            return {};
-        return {static_cast<char>(text[0] & ~0x20), static_cast<char>(text[1] & ~0x20)};
+    [[nodiscard]] auto visitor_number(Sip_Key const& salt,
+                                      Client_Address const& client,
+                                      std::string_view user_agent) const noexcept -> std::uint64_t {
+        auto const of_address = memfs_cache::visitor_hash(salt, client);
+        return options_.visitor_key == Visitor_Key::ip_ua ? visitor_hash_with_agent(salt, of_address, user_agent)
+                                                          : of_address;
     }
 
     static auto parse_window(std::string_view type_text, std::string_view key) -> Result<Window> {

@@ -52,21 +52,26 @@ class Cache_Service {
         return *open_analytics(name).value();
     }
     /// The same for names that come from outside.
-    /// @errors invalid_argument for what is no namespace name; what Analytics::open and the storage say
+    /// @errors invalid_argument for what is no namespace name; closed after close(); what Analytics::open and the
+    ///         storage say
     [[nodiscard]] auto open_analytics(std::string_view name) -> Result<Analytics<Storage>*> {
+        if (auto* const known = find_analytics(name))
+            return known;
         auto const checked = Namespace_Name::parse(name);
         if (!checked)
             return checked.error();
-        std::unique_lock const lock(mutex_);
-        auto const found = analytics_.find(name);
-        if (found != analytics_.end())
-            return found->second.get();
+        std::unique_lock const one_at_a_time(opening_mutex_); // the other one is never held while the storage is asked
+        if (auto* const known = find_analytics(name))
+            return known;
+        if (closed_)
+            return fail(Errc::closed, "the service is closed; open a new one");
         auto opened =
             Analytics<Storage>::open(*storage_, options_.root_prefix, *checked, options_.clock, options_.analytics);
         if (!opened)
             return opened.error();
         // What crashed processes left behind is found now; a storage that refuses it refuses nothing else.
         (void)(*opened)->log().adopt_dead_writers();
+        std::unique_lock const lock(mutex_);
         return analytics_.emplace(std::string(name), *std::move(opened)).first->second.get();
     }
 
@@ -103,11 +108,16 @@ class Cache_Service {
     [[nodiscard]] auto flush() -> Result<void> {
         return each([](auto& handler) { return handler.flush(); });
     }
-    /// Flushes and refuses what comes later.
+    /// Flushes and refuses what comes later; what is stored can still be asked for.
     [[nodiscard]] auto close() -> Result<void> {
+        {
+            std::unique_lock const lock(opening_mutex_);
+            closed_ = true;
+        }
         return each([](auto& handler) { return handler.close(); });
     }
 
+    /// Never waits for the storage.
     [[nodiscard]] auto health() const -> Service_Health {
         std::unique_lock const lock(mutex_);
         Service_Health health;
@@ -120,6 +130,12 @@ class Cache_Service {
     }
 
   private:
+    auto find_analytics(std::string_view name) -> Analytics<Storage>* {
+        std::unique_lock const lock(mutex_);
+        auto const found = analytics_.find(name);
+        return found == analytics_.end() ? nullptr : found->second.get();
+    }
+
     template <class Do>
     auto each(Do&& run) -> Result<void> {
         std::vector<Analytics<Storage>*> handlers;
@@ -138,8 +154,10 @@ class Cache_Service {
     std::unique_ptr<Storage> storage_; // before the handlers, which refer to it
     Service_Options options_;
     Cache_Hash hash_generator_;
-    std::mutex mutable mutex_;
-    std::map<std::string, std::unique_ptr<Analytics<Storage>>, std::less<>> analytics_;
+    std::mutex opening_mutex_; ///< one at a time opens a namespace
+    bool closed_ = false;      ///< guarded by opening_mutex_
+    mutable std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<Analytics<Storage>>, std::less<>> analytics_; ///< guarded by mutex_
 };
 
 /// The one for a storage that is chosen at run time; compiled once, in the library.

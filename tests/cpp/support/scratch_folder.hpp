@@ -13,8 +13,8 @@ namespace memfs_cache::testing {
 /// A new empty folder, removed with all that is in it. A forked child leaves it to its parent.
 class Scratch_Folder {
   public:
-    Scratch_Folder() {
-        auto name = (std::filesystem::temp_directory_path() / "memfs_cache-XXXXXX").string();
+    explicit Scratch_Folder(std::filesystem::path const& inside = std::filesystem::temp_directory_path()) {
+        auto name = (inside / "memfs_cache-XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr)
             throw std::system_error(errno, std::generic_category(), name);
         path_ = name;

@@ -118,7 +118,9 @@ class Access_Log_Import {
                 *block = new_block(chain, buffer, at_end);
             if (!*block) { // an unfinished line at the end of a log that is still written
                 if (!buffer.empty())
-                    reject(++line_, "the last line is incomplete; import the log again when it has grown");
+                    reject(
+                        ++line_,
+                        "the last line has no line end and may be incomplete; import the log again when it has grown");
                 break;
             }
             auto const bytes = std::string_view(buffer).substr(0, (*block)->bytes);
@@ -183,22 +185,24 @@ class Access_Log_Import {
         return best;
     }
 
-    /// The next block of whole lines; at the end of the log also a last line without a line end, if it can be read.
+    /// The next block of whole lines; at the end of the log also a last line without a line end, if it is complete.
     auto new_block(std::string const& chain, Bytes const& buffer, bool at_end) -> std::optional<Import_Block_Name> {
         auto const window = std::string_view(buffer).substr(0, block_bytes);
         auto const last = window.rfind('\n');
         auto size = last == std::string_view::npos ? 0 : last + 1;
-        if (size == 0) {
-            Request_View request;
-            bool const readable =
-                parse_access_log_line(window, options_.format, request) == Access_Log_Verdict::accepted;
-            if (at_end && !readable)
-                return std::nullopt;
+        if (size == 0 && !(at_end && !is_complete(window)))
             size = window.size(); // without any line end in a whole block: rejected piece by piece
-        }
         if (size == 0)
             return std::nullopt;
         return Import_Block_Name{chain, size, Import_Block_Name::digest(window.substr(0, size))};
+    }
+
+    /// Can nothing be missing of a line without a line end? Only the quote behind a user agent says so: a size that was
+    /// cut off is a smaller size.
+    [[nodiscard]] auto is_complete(std::string_view line) const -> bool {
+        Request_View request;
+        return line.ends_with('"') &&
+               parse_access_log_line(line, options_.format, request) == Access_Log_Verdict::accepted;
     }
 
     /// Events of one half-hour as they will lie on the storage.
@@ -233,6 +237,8 @@ class Access_Log_Import {
         auto const accepted = read_lines(writer, bytes, pieces);
         if (!accepted)
             return accepted.error();
+        if (*accepted == 0) // perhaps the wrong format: nothing is remembered, so that the right one can be tried
+            return {};
         if (auto const landed = land(writer, pieces); !landed)
             return landed.error();
         auto const finished = update_object(storage_, key, [&](Object const* current) -> Result<std::optional<Bytes>> {
@@ -245,14 +251,13 @@ class Access_Log_Import {
         });
         if (!finished)
             return finished.error();
-        report_.accepted += *accepted;
+        // Of two imports that landed the same block, the one that finished it counts its lines.
+        (*finished ? report_.accepted : report_.already_imported) += *accepted;
         return {};
     }
 
     auto read_lines(std::string const& writer, std::string_view bytes, std::map<Base_Window, Piece>& pieces)
         -> Result<std::uint64_t> {
-        auto& log = analytics_.log();
-        auto const newest_allowed = std::min(latest_time, log.clock()->now() + std::chrono::hours(24));
         auto const id_seed = parse_hex(writer).value_or(0);
         auto const first_line = line_;
         std::uint64_t accepted = 0;
@@ -268,10 +273,6 @@ class Access_Log_Import {
             auto const verdict = parse_access_log_line(line, options_.format, request);
             if (verdict != Access_Log_Verdict::accepted) {
                 reject(line_, std::string(describe(verdict)));
-                continue;
-            }
-            if (*request.timestamp > newest_allowed) {
-                reject(line_, "the time lies more than 24 hours ahead");
                 continue;
             }
             Event_Id const id(id_seed ^ (0x9e3779b97f4a7c15ULL * (line_ - first_line)));
@@ -297,15 +298,15 @@ class Access_Log_Import {
                 });
             if (stored)
                 ++accepted;
-            else
+            else if (stored.error().code == Errc::invalid_argument)
                 reject(line_, stored.error().context);
+            else
+                return stored.error();
         }
         return accepted;
     }
 
     auto land(std::string const& writer, std::map<Base_Window, Piece> const& pieces) -> Result<void> {
-        if (pieces.empty())
-            return {};
         auto& log = analytics_.log();
         std::set<Base_Window> windows;
         std::map<Base_Window, std::uint64_t> counts;
@@ -320,8 +321,6 @@ class Access_Log_Import {
             if (auto const landed = log.land_import(name, window, piece.newest, piece.lines); !landed)
                 return landed.error();
         }
-        if (auto const synced = storage_.sync(); !synced)
-            return synced.error();
         return log.finish_import(writer, counts);
     }
 

@@ -17,13 +17,14 @@ struct Analytics_Event {
     std::string event_id; ///< made by the library if empty
     std::string event_type;
     std::optional<Utc_Time> timestamp; ///< now if absent
-    std::string source;
-    std::string path; ///< cut at '?' and '#'
+    std::string source;                ///< "application" if empty
+    std::string path;                  ///< cut at '?' and '#'
     std::string method;
     int status_code = 0;
     std::optional<double> duration_ms; ///< 0 or more; kept to the microsecond
     std::string ip_hash;               ///< hashed again if it is an address
     std::string user_agent_normalised; ///< normalised again if it is not one of the library's
+    bool bot = false;                  ///< also set if the user agent is known as one
     std::string country;               ///< two letters; anything else is dropped
     std::string referrer_domain;
     std::uint64_t content_bytes = 0;
@@ -43,8 +44,9 @@ struct Analytics_Event {
     [[nodiscard]] static auto from_json(boost::json::object const& object) -> Result<Analytics_Event>;
 };
 
-/// Removes from an application's own fields, at every depth, what must not be stored: the inputs above by name, and
-/// every text that is an address.
+/// Removes from an application's own fields, at every depth, what must not be stored: members whose name says that they
+/// hold an input (client_ip, User-Agent, X-Forwarded-For, requestUri, cookie, ...), and every text that holds an address
+/// or a browser's user agent.
 void remove_private_fields(boost::json::object& object);
 
 } // namespace memfs_cache

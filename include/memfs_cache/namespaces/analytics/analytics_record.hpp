@@ -34,6 +34,10 @@ struct Analytics_Record {
 
     std::string unescaped; ///< holds the few strings that were stored with escapes
 
+    /// The visitor as a number: equal hashes give equal numbers, and 0 stands for nobody. Ours are 16 hex digits; other
+    /// tools store longer hashes.
+    [[nodiscard]] auto visitor() const noexcept -> std::uint64_t;
+
     /// Appends the stored form; members that are empty or unknown are left out.
     void append_json(std::string& out) const;
     /// @errors corrupt_data if it is no JSON object or has no time

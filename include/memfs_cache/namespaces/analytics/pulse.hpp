@@ -7,7 +7,6 @@
 #include <boost/json/object.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -38,19 +37,26 @@ struct Pulse {
     [[nodiscard]] auto to_json() const -> boost::json::object;
 };
 
-/// What a pulse keeps of the events of one half-hour, so that the next one reads only what is new.
+/// Counts what pulses say, over events that come in any order.
 class Pulse_Window {
   public:
     static constexpr std::size_t shown_events = 10;
+    /// Events stamped later than the pulse that met them may be shown by a later one. So many are remembered in full.
+    static constexpr std::size_t most_waiting_events = 4096;
 
-    void add(Analytics_Record const& event);
-    /// Adds what lies in (from, to] to the sets, and what lies behind `to` to the future.
+    /// What a pulse adds up over several windows, in order of time.
     struct Count {
         std::uint64_t requests = 0, future = 0;
         boost::unordered_flat_set<std::uint64_t> visitors, transfers;
-        std::vector<Recent_Event const*> recent;
+        std::vector<Recent_Event> recent; ///< newest first
     };
-    void count(Utc_Time from, Utc_Time to, Count& into) const;
+
+    /// From now on `now` is the present: what is stamped later waits.
+    void advance(Utc_Time now);
+    /// @param  event  its views are good during the call only
+    void add(Analytics_Record const& event, Raw_Event const& raw);
+    /// Adds what lies in (from, the present] and, apart, in the future.
+    void count(Utc_Time from, Count& into) const;
 
   private:
     struct Seen {
@@ -58,14 +64,26 @@ class Pulse_Window {
         std::uint64_t visitor;  ///< 0: unknown
         std::uint64_t transfer; ///< 0: none
     };
-    /// More than are shown, since some of them may turn out to be stamped in the future.
-    static constexpr std::size_t kept_events = 4 * shown_events;
+    /// An event as it was read. Only the few that are shown are ever taken apart, and the text's room is used again.
+    struct Kept {
+        Utc_Time time;
+        std::uint64_t number = 0; ///< in order of reading
+        std::string json;
+        auto operator<(Kept const& other) const -> bool {
+            return time != other.time ? time < other.time : number < other.number;
+        }
+    };
+    void keep_if_recent(Utc_Time time, std::uint64_t number, std::string_view json);
 
+    Utc_Time now_ = earliest_time;
     std::vector<Seen> seen_;
-    std::vector<Recent_Event> recent_; ///< newest first
+    std::vector<Kept> recent_;  ///< up to now_; a heap, the oldest first
+    std::vector<Kept> waiting_; ///< later than now_
 };
 
 /// Answers pulses from the raw events of the half-hours that the asked minutes touch, never from anything saved.
+///
+/// Threads  any; one pulse is read after the other.
 template <StorageBackend Storage>
 class Pulse_Reader {
   public:
@@ -85,42 +103,32 @@ class Pulse_Reader {
         auto const now = log_.clock()->now();
         auto const from = std::max(earliest_time, now - std::chrono::minutes(window_minutes));
         auto const first = Base_Window::containing(from);
-        std::erase_if(windows_, [&](auto const& entry) { return entry.first < first; });
+        // Clocks differ: what others stamp a little ahead of this clock lies in the half-hour after the current one.
+        auto const last = Base_Window::containing(now).next();
+        std::erase_if(windows_, [&](auto const& entry) { return entry.first < first || entry.first > last; });
 
         Pulse_Window::Count counted;
-        std::vector<std::unique_ptr<Pulse_Window>> waiting; // of the own buffer; alive until the rows are copied
-        // Clocks differ: what others stamp a little ahead of this clock lies in the half-hour after the current one.
-        for (auto base = first; base <= Base_Window::containing(now).next(); base = base.next()) {
+        for (auto base = first; base <= last; base = base.next()) {
             auto& known = windows_[base];
-            auto const fold = [](Pulse_Window& into) {
-                return [&into, event = Analytics_Record()](Raw_Event const& raw) mutable -> Result<void> {
-                    if (auto const read = event.read(raw); !read)
-                        return read.error();
-                    into.add(event);
-                    return {};
-                };
-            };
-            if (auto const read = log_.read(base, known.state, fold(known.events)); !read) {
+            known.events.advance(now);
+            if (auto const read = log_.read(base, known.state, into(known.events)); !read) {
                 windows_.erase(base); // half read is worthless
                 return read.error();
             }
-            auto& own = *waiting.emplace_back(std::make_unique<Pulse_Window>());
-            if (auto const read = log_.read_unlanded(base, known.state, fold(own)); !read)
+            Pulse_Window unlanded; // of the own buffer; newer than all that has landed
+            unlanded.advance(now);
+            if (auto const read = log_.read_unlanded(base, known.state, into(unlanded)); !read)
                 return read.error();
-            known.events.count(from, now, counted);
-            own.count(from, now, counted);
+            known.events.count(from, counted);
+            unlanded.count(from, counted);
         }
-
-        Pulse pulse{
-            now, window_minutes, counted.requests, counted.visitors.size(), counted.transfers.size(), counted.future,
-            {}};
-        std::sort(counted.recent.begin(), counted.recent.end(),
-                  [](auto const* a, auto const* b) { return a->timestamp > b->timestamp; });
-        if (counted.recent.size() > Pulse_Window::shown_events)
-            counted.recent.resize(Pulse_Window::shown_events);
-        for (auto const* event : counted.recent)
-            pulse.recent_events.push_back(*event);
-        return pulse;
+        return Pulse{now,
+                     window_minutes,
+                     counted.requests,
+                     counted.visitors.size(),
+                     counted.transfers.size(),
+                     counted.future,
+                     std::move(counted.recent)};
     }
 
   private:
@@ -128,9 +136,19 @@ class Pulse_Reader {
         Read_State state;
         Pulse_Window events;
     };
+
+    static auto into(Pulse_Window& window) -> typename Event_Log<Storage>::Visit {
+        return [&window, event = Analytics_Record()](Raw_Event const& raw) mutable -> Result<void> {
+            if (auto const read = event.read(raw); !read)
+                return read.error();
+            window.add(event, raw);
+            return {};
+        };
+    }
+
     Event_Log<Storage>& log_;
     std::mutex mutex_;
-    std::map<Base_Window, Known> windows_;
+    std::map<Base_Window, Known> windows_; ///< what was read, so that the next pulse reads only what is new
 };
 
 } // namespace memfs_cache

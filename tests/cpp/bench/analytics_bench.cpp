@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/bench.hpp"
+#include "support/scratch_folder.hpp"
+#include <memfs_cache/core/crc32c.hpp>
+#include <memfs_cache/core/unique_fd.hpp>
+#include <memfs_cache/namespaces/analytics/access_log_import.hpp>
+#include <memfs_cache/storage/disk.hpp>
+#include <memfs_cache/storage/memory.hpp>
+#include <memfs_cache/storage/words.hpp>
+
+#include <array>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace memfs_cache::bench {
+
+namespace {
+
+void require(bool done, char const* what) {
+    if (!done)
+        throw std::runtime_error(what);
+}
+
+/// Requests as a site gets them: 2,000 paths, 4,000 clients, the usual browsers and one bot.
+class Traffic {
+  public:
+    Traffic() {
+        for (unsigned i = 0; i < 2'000; ++i)
+            targets_.push_back("/articles/2026/section-" + std::to_string(i % 40) + "/page-" + std::to_string(i) +
+                               (i % 3 == 0 ? "?utm_source=newsletter" : ""));
+        for (unsigned i = 0; i < 4'000; ++i)
+            clients_.push_back("198.18." + std::to_string(i / 250) + "." + std::to_string(i % 250));
+    }
+
+    [[nodiscard]] auto request(std::size_t i) const -> Request_View {
+        static constexpr std::array<std::string_view, 4> agents{
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 "
+            "Safari/537.36",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+            "Version/17.2 Mobile/15E148 Safari/604.1",
+            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"};
+        auto const mixed = i * 2654435761U >> 7U;
+        return {.method = "GET",
+                .target = targets_[mixed % targets_.size()],
+                .status = mixed % 50 == 0 ? 404 : 200,
+                .content_bytes = 1'000 + mixed % 9'000,
+                .duration_us = static_cast<std::int64_t>(100 + mixed % 5'000),
+                .remote = clients_[mixed % clients_.size()],
+                .user_agent = agents[mixed % agents.size()],
+                .referrer = mixed % 4 == 0 ? "https://search.example/find?q=something" : "",
+                .content_type = "text/html; charset=utf-8"};
+    }
+
+    [[nodiscard]] auto log_lines(std::size_t count) const -> std::string {
+        std::ostringstream out;
+        for (std::size_t i = 0; i < count; ++i) {
+            auto const request = this->request(i);
+            auto const second = i * 7'200 / count; // two hours
+            auto const two = [](std::size_t number) { return (number < 10 ? "0" : "") + std::to_string(number); };
+            out << request.remote << " - - [13/Feb/2026:" << two(10 + second / 3'600) << ':' << two(second / 60 % 60)
+                << ':' << two(second % 60) << " +0000] \"GET " << request.target << " HTTP/1.1\" " << request.status
+                << ' ' << request.content_bytes << " \"" << (request.referrer.empty() ? "-" : request.referrer)
+                << "\" \"" << request.user_agent << "\"\n";
+        }
+        return out.str();
+    }
+
+  private:
+    std::vector<std::string> targets_, clients_;
+};
+
+/// Half past two of some day; its half-hour is closed when the clock stands at three.
+constexpr auto half_hour_key = "2026-02-13T14:30";
+auto half_hour() -> Utc_Time { return Window::parse(Window_Type::half_hour, half_hour_key).value().start(); }
+
+/// Analytics over a storage, at a standing clock.
+template <class Storage>
+struct Site {
+    explicit Site(Storage of, std::size_t summary_cache_bytes = 64 << 20) : storage(std::move(of)) {
+        Analytics_Options options;
+        options.summary_cache_bytes = summary_cache_bytes;
+        analytics = Analytics<Storage>::open(storage, "cache", Namespace_Name("analytics"), clock, options).value();
+    }
+    void record(std::size_t events) {
+        for (std::size_t i = 0; i < events; ++i)
+            require(static_cast<bool>(analytics->record_request(traffic.request(i))), "a request was not recorded");
+    }
+
+    std::shared_ptr<Manual_Clock> clock = std::make_shared<Manual_Clock>(half_hour() + std::chrono::minutes(10));
+    Traffic traffic;
+    Storage storage;
+    std::unique_ptr<Analytics<Storage>> analytics;
+};
+
+/// The same on a disk: the one that the user stands on.
+struct Disk_Site {
+    explicit Disk_Site(std::size_t summary_cache_bytes = 64 << 20)
+        : site(Storage_Disk::open(folder.path() / "store").value(), summary_cache_bytes) {}
+
+    testing::Scratch_Folder folder{std::filesystem::current_path()};
+    Site<Storage_Disk> site;
+
+    /// The file in the store whose key has this in it.
+    [[nodiscard]] auto file(std::string_view part) const -> std::filesystem::path {
+        auto const names = files_list(site.storage).value();
+        for (auto const& name : names)
+            if (name.find(part) != std::string::npos)
+                return folder.path() / "store" / name;
+        throw std::runtime_error("no such file in the store");
+    }
+    /// Makes a final window of so many events.
+    void finish(std::size_t events) {
+        site.record(events);
+        site.clock->advance(std::chrono::minutes(40));
+        require(site.analytics->aggregation("30min", half_hour_key).value().final, "the window is still open");
+    }
+};
+
+auto read_file(std::filesystem::path const& path) -> Bytes {
+    Unique_Fd const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status {};
+    require(file && ::fstat(file.get(), &status) == 0, "opening a file");
+    Bytes bytes(static_cast<std::size_t>(status.st_size), '\0');
+    require(::read(file.get(), bytes.data(), bytes.size()) == status.st_size, "reading a file");
+    return bytes;
+}
+
+/// A stored line as long as those of the traffic.
+auto prepared_line() -> Bytes {
+    Site<Storage_Memory> site{Storage_Memory()};
+    site.record(1);
+    auto const names = files_list(site.storage, "cache/analytics/data/raw/").value();
+    auto const stored = read(site.storage, names.front()).value().value();
+    return stored.substr(stored.find('\n') + 1);
+}
+
+auto record_into_memory() -> Pair {
+    return {[site = std::make_shared<Site<Storage_Memory>>(Storage_Memory())](std::size_t operations) {
+                site->record(operations);
+            },
+            [line = prepared_line(), stored = std::make_shared<Bytes>()](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i) {
+                    stored->append(line);
+                    keep(crc32c(0, line));
+                }
+            }};
+}
+
+auto record_to_disk() -> Pair {
+    auto const disk = std::make_shared<Disk_Site>();
+    auto const file = std::make_shared<Unique_Fd>(
+        ::open((disk->folder.path() / "bare").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    require(static_cast<bool>(*file), "opening a file");
+    return {[disk](std::size_t operations) {
+                disk->site.record(operations);
+                disk->site.analytics->flush().value();
+            },
+            [disk, file, line = prepared_line()](std::size_t operations) {
+                constexpr std::size_t chunk_bytes = 1 << 20;
+                Bytes chunk;
+                for (std::size_t i = 0; i < operations; ++i) {
+                    chunk += line;
+                    if (chunk.size() < chunk_bytes && i + 1 < operations)
+                        continue;
+                    require(::write(file->get(), chunk.data(), chunk.size()) == static_cast<ssize_t>(chunk.size()),
+                            "write");
+                    chunk.clear();
+                }
+            }};
+}
+
+auto import_a_log() -> Pair {
+    auto const disk = std::make_shared<Disk_Site>();
+    auto const log = disk->folder.path() / "access.log";
+    std::ofstream(log) << disk->site.traffic.log_lines(20'000);
+    return {[disk, log](std::size_t operations) {
+               for (std::size_t i = 0; i < operations; ++i) {
+                   Access_Log_Import<Storage_Disk>::Options options;
+                   options.count_again = true;
+                   Access_Log_Import<Storage_Disk> import(disk->site.storage, *disk->site.analytics, options);
+                   std::ifstream in(log);
+                    import
+                        .import("access.log",
+                                [&](char* out, std::size_t size) -> Result<std::size_t> {
+                                    in.read(out, static_cast<std::streamsize>(size));
+                    return static_cast<std::size_t>(in.gcount());
+               })
+                        .value();
+               require(import.report().accepted == 20'000, "a line was rejected");
+           }},
+           [disk, log](std::size_t operations) {
+               for (std::size_t i = 0; i < operations; ++i) {
+                   auto const text = read_file(log);
+                   std::size_t lines = 0;
+                   for (std::size_t at = 0; (at = text.find('\n', at)) != Bytes::npos; ++at)
+                       ++lines;
+                   keep(lines);
+               }
+           }
+};
+}
+
+auto cold_half_hour() -> Pair {
+    auto const disk = std::make_shared<Disk_Site>();
+    disk->finish(100'000);
+    return {[disk](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(disk->site.analytics->rebuild("30min", half_hour_key).value());
+            },
+            [disk, raw = disk->file("/raw/")](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(crc32c(0, read_file(raw)));
+            }};
+}
+
+auto warm_final_window() -> Pair {
+    auto const disk = std::make_shared<Disk_Site>();
+    disk->finish(100'000);
+    return {[disk](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(disk->site.analytics->aggregation("30min", half_hour_key).value());
+            },
+            [disk, window = disk->file("/30min/")](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i) {
+                    struct stat status {};
+                    require(::stat(window.c_str(), &status) == 0, "stat");
+                    keep(status);
+                }
+            }};
+}
+
+auto first_read_of_a_final_window() -> Pair {
+    auto const disk = std::make_shared<Disk_Site>(0);
+    disk->finish(100'000);
+    return {[disk](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(disk->site.analytics->aggregation("30min", half_hour_key).value());
+            },
+            [disk, window = disk->file("/30min/")](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(read_file(window));
+            }};
+}
+
+} // namespace
+
+auto analytics_rows() -> Rows {
+    return {{"record_request, memory", "append and crc32c of the line", record_into_memory},
+            {"record_request, disk, flush included", "write of the lines in 1 MiB", record_to_disk},
+            {"import of 20,000 lines, disk", "read, find line ends", import_a_log},
+            {"cold half-hour of 100,000 events, disk", "read, crc32c", cold_half_hour},
+            {"warm final window, disk", "stat", warm_final_window},
+            {"final window from disk", "read", first_read_of_a_final_window}};
+}
+
+} // namespace memfs_cache::bench

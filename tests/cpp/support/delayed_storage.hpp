@@ -21,8 +21,8 @@ class Delayed_Storage {
     explicit Delayed_Storage(Inner& inner) : inner_(inner) {}
     /// Asked for each write; without it all are answered.
     std::function<Fate()> fate;
-    /// Called after each put that took effect, whenever it did.
-    std::function<void(memfs_cache::Storage_Key const&, memfs_cache::Byte_View)> applied;
+    /// Called after each put that took effect, whenever it did, and after each erase with nothing.
+    std::function<void(memfs_cache::Storage_Key const&, std::optional<memfs_cache::Byte_View>)> applied;
 
     [[nodiscard]] auto on_the_way() const noexcept -> std::size_t { return on_the_way_.size(); }
     /// A write that was on the way arrives, any of them first.
@@ -60,8 +60,14 @@ class Delayed_Storage {
     }
     auto erase(memfs_cache::Storage_Key const& key, memfs_cache::Precondition const& when)
         -> memfs_cache::Result<bool> {
-        return write([=, this] { return inner_.erase(key, when); }, [] {},
-                     memfs_cache::Result<bool>(memfs_cache::fail(memfs_cache::Errc::indeterminate, "no answer")));
+        return write(
+            [=, this] {
+                auto erased = inner_.erase(key, when);
+                if (applied && erased && *erased)
+                    applied(key, std::nullopt);
+                return erased;
+            },
+            [] {}, memfs_cache::Result<bool>(memfs_cache::fail(memfs_cache::Errc::indeterminate, "no answer")));
     }
     auto list(memfs_cache::List_Query const& query) const -> memfs_cache::Result<memfs_cache::Page> {
         return inner_.list(query);

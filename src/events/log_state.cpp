@@ -158,7 +158,7 @@ auto Late_Mark_Name::text() const -> std::string {
 
 auto Late_Mark_Name::parse(std::string_view name) -> std::optional<Late_Mark_Name> {
     // 2026/02/13__00000c000000__0123456789abcdef-3.json
-    if (name.size() < 48 || name.substr(name.size() - 5) != ".json")
+    if (name.size() < 49 || name.substr(name.size() - 5) != ".json")
         return std::nullopt;
     if (name[4] != '/' || name[7] != '/' || name.substr(10, 2) != "__" || name.substr(24, 2) != "__" || name[42] != '-')
         return std::nullopt;

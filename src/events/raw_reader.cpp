@@ -32,35 +32,31 @@ Segment_Scanner::Segment_Scanner(Segment_Name const& name,
     : name_(name), window_(window), seal_(name.writer, window), position_(position), expect_header_(expect_header) {}
 
 auto Segment_Scanner::feed(std::string_view bytes, std::uint64_t from, Visit const& visit) -> Result<std::size_t> {
-    // The shortest line: {"":0 and the tail and the line end.
-    constexpr std::uint64_t shortest_line = 5 + Line_Seal::tail_bytes + 1;
     constexpr std::size_t longest_line = longest_event_bytes + Line_Seal::tail_bytes;
+    constexpr std::uint64_t most_lost = 1 << 20; // few of all positions, so that noise is not taken for an event
     for (std::size_t used = 0;;) {
         auto const end = bytes.find('\n', used);
         if (end == std::string_view::npos) {
-            auto const rest = bytes.size() - used;
-            if (rest <= longest_line)
-                return used;
-            torn_bytes_ += rest; // no event is that long
-            return bytes.size();
+            bool const may_become_a_line = bytes.size() - used <= longest_line;
+            torn_ = torn_ || !may_become_a_line;
+            return may_become_a_line ? used : bytes.size();
         }
         auto const line = bytes.substr(used, end - used);
         used = end + 1;
-        if (!torn()) {
+        if (!torn_) {
             auto const taken = take(line, from, visit);
             if (!taken)
                 return taken.error();
-            if (*taken)
-                continue;
+            torn_ = !*taken;
+            if (!torn_)
+                good_bytes_ += line.size() + 1;
         } else if (auto const position = seal_.position_of(line);
-                   position && *position >= position_ && *position <= position_ + torn_bytes_ / shortest_line + 1) {
-            // A good line behind a bad one. A torn tail has none, so something in the middle was damaged. How many
-            // events stood there nobody knows; no more than fit.
+                   position && *position >= position_ && *position - position_ <= most_lost) {
+            // A torn tail ends its piece. Here an event follows, so something before it was damaged.
             return fail(Errc::corrupt_data, "event " + std::to_string(position_) + " is damaged and event " +
                                                 std::to_string(*position) +
                                                 " behind it is not; restore the file from a copy");
         }
-        torn_bytes_ += line.size() + 1;
     }
 }
 

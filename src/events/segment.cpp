@@ -2,12 +2,17 @@
 #include <memfs_cache/core/crc32c.hpp>
 #include <memfs_cache/events/segment.hpp>
 
+#include <limits>
+
 namespace memfs_cache {
 namespace {
 
 constexpr std::string_view tail_begin = ",\"crc32c\":\"";
 constexpr std::string_view tail_end = "\"}";
 static_assert(tail_begin.size() + 8 + tail_end.size() == Line_Seal::tail_bytes);
+
+/// Where a header is sealed: at the position of no event.
+constexpr auto header_position = std::numeric_limits<std::uint64_t>::max();
 
 auto is_writer(std::string_view text) -> bool { return text.size() == 16 && parse_hex(text).has_value(); }
 
@@ -105,19 +110,23 @@ auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -
     std::string out = R"({"memfs_cache":{"v":1,"kind":"segment","writer":")";
     out.append(name.writer).append(R"(","window":")").append(window.key()).append(R"(","base":)");
     out.append(std::to_string(name.base)).append(R"(,"at":)").append(std::to_string(to_millis(at))).append("}}");
+    Line_Seal(name.writer, window).close_line(out, 0, header_position);
     return out;
 }
 
 auto header_time(std::string_view line, Segment_Name const& name, Base_Window window) -> std::optional<Utc_Time> {
     // The header is our own text with one free number in it, so comparing the rest is the strictest check there is.
-    auto const mark = line.rfind(R"("at":)");
-    if (mark == std::string_view::npos || line.size() < mark + 8)
+    constexpr std::string_view mark = R"(,"at":)";
+    auto const number = line.find(mark);
+    if (number == std::string_view::npos)
         return std::nullopt;
-    auto const millis = parse_decimal(line.substr(mark + 5, line.size() - mark - 7));
+    auto const digits = line.substr(number + mark.size());
+    auto const millis = parse_decimal(digits.substr(0, digits.find('}')));
     if (!millis || *millis > static_cast<std::uint64_t>(to_millis(latest_time)))
         return std::nullopt;
     auto const at = from_millis(static_cast<std::int64_t>(*millis));
-    if (line != segment_header(name, window, at))
+    auto const expected = segment_header(name, window, at);
+    if (line != std::string_view(expected).substr(0, expected.size() - 1))
         return std::nullopt;
     return at;
 }

@@ -163,7 +163,7 @@ class Event_Log {
     [[nodiscard]] auto land_import(Segment_Name const& name, Base_Window window, Utc_Time at, Bytes const& lines)
         -> Result<void> {
         constexpr int most_tries = 8;
-        auto const bytes = segment_header(name, window, at).append("\n").append(lines);
+        auto const bytes = segment_header(name, window, at).append(lines);
         auto const key = Storage_Key(paths_.raw_folder(window) + name.text());
         auto when = Precondition::absent();
         for (int tries = 0; tries < most_tries; ++tries) {

@@ -97,9 +97,10 @@ class Log_Writer {
             return added.error();
         waiting_bytes_ += *added;
         auto const number = ++counts_.recorded;
-        wake_background();
         if (!outlives_process_)
             land_straight(lock, stream);
+        if (rest_ == Rest::until_event || (rest_ == Rest::until_check && waiting_bytes_ > 0))
+            wake_background();
         if (options_.mode == Recording_Mode::durable)
             return wait_until_landed(lock, number);
         return {};
@@ -162,6 +163,7 @@ class Log_Writer {
     using Lock = std::unique_lock<std::mutex>;
     using Steady = std::chrono::steady_clock;
     using Batch = std::vector<Own_Stream*>;
+    enum class Rest { none, until_check, until_event };
     enum class Marking {
         at_once,
         by_timer, ///< leaves a minute between marks, so that no storm of late events becomes one of revisions
@@ -299,7 +301,7 @@ class Log_Writer {
             Segment_Name const name{batch.first_time, id_, stream.landed, std::nullopt};
             stream.piece = Storage_Key(paths_.raw_folder(stream.window) + name.text());
             stream.piece_bytes = 0;
-            with_header = segment_header(name, stream.window, clock_.now()).append("\n").append(batch.lines);
+            with_header = segment_header(name, stream.window, clock_.now()).append(batch.lines);
         }
         auto const& bytes = with_header.empty() ? batch.lines : with_header;
         auto const written = storage_.append(*stream.piece, stream.piece_bytes, bytes, durability());
@@ -322,7 +324,7 @@ class Log_Writer {
         auto const& batch = stream.in_flight;
         Segment_Name const name{batch.first_time, id_, stream.landed, batch.count};
         auto const key = Storage_Key(paths_.raw_folder(stream.window) + name.text());
-        auto const bytes = segment_header(name, stream.window, batch.first_time).append("\n").append(batch.lines);
+        auto const bytes = segment_header(name, stream.window, batch.first_time).append(batch.lines);
         auto const written = storage_.put(key, bytes, Precondition::absent(), {.durability = durability()});
         if (!written)
             return written.error();
@@ -346,7 +348,8 @@ class Log_Writer {
             stream.send_pending();
             if (append(stream)) {
                 settle(stream);
-                landed_to_ = counts_.recorded;
+                if (waiting_bytes_ == 0) // nor does anything of another half-hour wait
+                    landed_to_ = counts_.recorded;
                 return;
             }
         }
@@ -503,8 +506,7 @@ class Log_Writer {
     // In the background
 
     void wake_background() {
-        if (!std::exchange(background_waits_, false))
-            return;
+        rest_ = Rest::none;
         if (background_.joinable()) {
             wake_.notify_one();
             return;
@@ -512,39 +514,49 @@ class Log_Writer {
         try {
             background_ = std::thread([this] { run_background(); });
         } catch (std::system_error const& error) {
-            background_waits_ = true; // flush() and close() still land, and the next event tries again
+            rest_ = Rest::until_event; // flush() and close() still land, and the next event tries again
             counts_.last_problem = std::string("no thread to land events with: ") + error.what();
         }
     }
 
-    /// Lands each flush interval and keeps the rest in order each check interval; sleeps while there is nothing to do,
-    /// and longer each time while the storage fails.
+    /// Lands each flush interval and keeps the rest in order each check interval, both only while there is something to
+    /// do, and more and more rarely while the storage fails.
     void run_background() {
         auto const longest_pause = std::max<std::chrono::milliseconds>(options_.flush_interval, longest_retry_pause);
         auto pause = options_.flush_interval;
         auto next_check = Steady::now() + options_.check_interval;
         Lock lock(mutex_);
         while (!closed_) {
-            if (!has_work()) {
-                background_waits_ = true;
-                wake_.wait(lock, [&] { return closed_ || !background_waits_; });
+            auto const woken = [&] { return closed_ || rest_ == Rest::none; };
+            if (landed_to_ < counts_.recorded) {
+                if (wake_.wait_for(lock, pause, [&] { return closed_; }))
+                    return;
+            } else if (has_to_check()) {
+                rest_ = Rest::until_check;
+                if (wake_.wait_until(lock, next_check, woken))
+                    continue;
+            } else {
+                rest_ = Rest::until_event;
+                wake_.wait(lock, woken);
                 next_check = Steady::now() + options_.check_interval;
+                continue;
             }
-            if (wake_.wait_for(lock, pause, [&] { return closed_; }))
-                return;
+            rest_ = Rest::none;
             bool good = land(lock).has_value();
             if (Steady::now() >= next_check) {
                 lock.unlock();
                 good = check(Marking::by_timer) && sync() && retire_windows() && good;
                 lock.lock();
-                next_check = Steady::now() + options_.check_interval;
+                next_check =
+                    Steady::now() + (good ? options_.check_interval : std::max(options_.check_interval, pause));
             }
             pause = good ? options_.flush_interval : std::min(pause * 2, longest_pause);
         }
     }
 
-    [[nodiscard]] auto has_work() const -> bool {
-        if (landed_to_ < counts_.recorded || unsynced_ || !marks_.empty())
+    /// Is there anything to do besides landing?
+    [[nodiscard]] auto has_to_check() const -> bool {
+        if (unsynced_ || !marks_.empty())
             return true;
         return std::any_of(streams_.begin(), streams_.end(),
                            [](auto const& entry) { return entry.second.unchecked > 0; });
@@ -577,7 +589,7 @@ class Log_Writer {
     bool id_is_taken_ = false; ///< by another writer; touched by whoever has set landing_
     bool unsynced_ = false;
     bool closed_ = false;
-    bool background_waits_ = true;                  ///< for an event
+    Rest rest_ = Rest::until_event;                 ///< of the background thread
     std::optional<Own_Manifest<Storage>> manifest_; ///< touched by whoever has set landing_
     std::thread background_;
 

@@ -62,8 +62,10 @@ class Segment_Scanner {
     /// Position behind the last good line.
     [[nodiscard]] auto position() const noexcept -> std::uint64_t { return position_; }
     [[nodiscard]] auto header_at() const noexcept -> std::optional<Utc_Time> { return header_at_; }
+    /// Bytes of the good lines before the first bad one.
+    [[nodiscard]] auto good_bytes() const noexcept -> std::uint64_t { return good_bytes_; }
     /// A bad line was met: what follows, if it is bad too, is a torn tail.
-    [[nodiscard]] auto torn() const noexcept -> bool { return torn_bytes_ != 0; }
+    [[nodiscard]] auto torn() const noexcept -> bool { return torn_; }
 
   private:
     /// @return whether the line is what has to stand there
@@ -75,7 +77,8 @@ class Segment_Scanner {
     std::uint64_t position_;
     bool expect_header_;
     std::optional<Utc_Time> header_at_;
-    std::uint64_t torn_bytes_ = 0; ///< from the first bad line on
+    std::uint64_t good_bytes_ = 0;
+    bool torn_ = false;
 };
 
 /// Reads the raw events of half-hours out of whatever pieces hold them. Position is identity: each position of each
@@ -134,41 +137,7 @@ class Raw_Reader {
     /// The newest half-hour that has raw events, if there is one.
     /// Cost    a list for each year, then for each month, day and hour of the newest one
     [[nodiscard]] auto newest_window() const -> Result<std::optional<Base_Window>> {
-        std::string prefix = paths_.raw_prefix();
-        for (int depth = 0; depth < 4; ++depth) { // year, month, day, hour
-            std::string newest;
-            List_Query query{prefix, {}, 1};
-            for (;;) {
-                auto page = storage_.list(query);
-                if (!page)
-                    return page.error();
-                if (page->items.empty())
-                    break;
-                auto const& key = page->items.front().key;
-                auto const slash = key.find('/', prefix.size());
-                if (slash == std::string::npos) {
-                    query.start_after = key;
-                    continue;
-                }
-                newest = key.substr(0, slash + 1);
-                query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
-            }
-            if (newest.empty())
-                return std::optional<Base_Window>();
-            prefix = newest;
-        }
-        std::optional<Base_Window> newest;
-        List_Query query{prefix, {}, 1000};
-        do {
-            auto page = storage_.list(query);
-            if (!page)
-                return page.error();
-            for (auto const& item : page->items)
-                if (auto const window = window_of(item.key))
-                    newest = std::max(newest.value_or(*window), *window);
-            query.start_after = page->next;
-        } while (!query.start_after.empty());
-        return newest;
+        return newest_below(paths_.raw_prefix(), 0);
     }
 
     /// Which half-hour a raw key belongs to; nothing for keys that are not of the log.
@@ -198,6 +167,51 @@ class Raw_Reader {
         std::map<std::string, std::vector<Piece>, std::less<>> streams;
         std::vector<std::pair<std::string, Event_File_Name>> files;
     };
+
+    /// @param  depth  of the folder: 0 holds years, 1 months, 2 days, 3 hours, 4 files
+    [[nodiscard]] auto newest_below(std::string const& folder, int depth) const -> Result<std::optional<Base_Window>> {
+        if (depth == 4)
+            return newest_in(folder);
+        std::vector<std::string> folders;
+        List_Query query{folder, {}, 1};
+        for (;;) {
+            auto page = storage_.list(query);
+            if (!page)
+                return page.error();
+            if (page->items.empty())
+                break;
+            auto const& key = page->items.front().key;
+            auto const slash = key.find('/', folder.size());
+            if (slash == std::string::npos) {
+                query.start_after = key;
+                continue;
+            }
+            folders.push_back(key.substr(0, slash + 1));
+            query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
+        }
+        std::optional<Base_Window> newest;
+        for (auto at = folders.rbegin(); at != folders.rend() && !newest; ++at) { // most often the first has some
+            auto const found = newest_below(*at, depth + 1);
+            if (!found)
+                return found;
+            newest = *found;
+        }
+        return newest;
+    }
+
+    [[nodiscard]] auto newest_in(std::string const& folder) const -> Result<std::optional<Base_Window>> {
+        std::optional<Base_Window> newest;
+        List_Query query{folder, {}, 1000};
+        do {
+            auto page = storage_.list(query);
+            if (!page)
+                return page.error();
+            for (auto const& item : page->items)
+                newest = std::max(newest, window_of(item.key)); // nothing is less than any window
+            query.start_after = page->next;
+        } while (!query.start_after.empty());
+        return newest;
+    }
 
     /// A key just before every raw key of a half-hour and behind every one of the half-hours before it.
     [[nodiscard]] auto before(Base_Window window) const -> std::string {
@@ -305,11 +319,11 @@ class Raw_Reader {
                     Visit const& visit) const -> Result<bool> {
         constexpr std::uint64_t chunk_bytes = 4 << 20;
         bool const resume = piece.key == stream.object;
-        std::uint64_t offset = resume ? stream.offset : 0;
+        auto const start = resume ? stream.offset : 0;
+        auto offset = start;
         Segment_Scanner scanner(piece.name, window, resume ? stream.object_position : piece.name.base, !resume);
         Storage_Key const key(piece.key);
         Bytes rest;
-        std::uint64_t good_offset = offset;
         for (;;) {
             auto chunk = storage_.get(key, Byte_Range{offset, chunk_bytes});
             if (!chunk)
@@ -328,18 +342,19 @@ class Raw_Reader {
             if (!used)
                 return fail(used.error().code, piece.key + ": " + used.error().context);
             rest.erase(0, *used);
-            if (!scanner.torn())
-                good_offset = offset - rest.size();
             if (got < chunk_bytes)
                 break;
         }
-        if (scanner.position() > stream.position)
-            stream.position = scanner.position();
+        // A piece that holds nothing new counts for nothing: an old write may leave one at any time, and windows that
+        // are built again must come out as before.
+        if (scanner.position() <= stream.position)
+            return true;
+        stream.position = scanner.position();
         if (scanner.header_at())
             newest_at = std::max(newest_at, *scanner.header_at());
-        if (!piece.name.count && good_offset > 0) {
+        if (!piece.name.count) {
             stream.object = piece.key;
-            stream.offset = good_offset;
+            stream.offset = start + scanner.good_bytes();
             stream.object_position = scanner.position();
         }
         return true;

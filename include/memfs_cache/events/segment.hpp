@@ -36,9 +36,9 @@ struct Event_File_Name {
 /// The longest event, as JSON text, and so how much of a damaged piece a reader has to hold at once.
 inline constexpr std::size_t longest_event_bytes = 1 << 20;
 
-/// First line of a piece, without the line end. `at` is when the piece was begun; windows built from it say so.
+/// First line of a piece, with its line end. `at` is when the piece was begun; windows built from it say so.
 [[nodiscard]] auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -> std::string;
-/// The `at` of a header line, if the line is the header of this piece.
+/// The `at` of a line (without line end), if it is the header of this piece.
 [[nodiscard]] auto header_time(std::string_view line, Segment_Name const& name, Base_Window window)
     -> std::optional<Utc_Time>;
 

@@ -57,9 +57,10 @@ TEST_SUITE("events/segment") {
 
     TEST_CASE("a sealed line is the documented bytes") {
         // Computed by an independent implementation of CRC-32C (see docs/format.md).
-        CHECK(
-            segment_header({window.start(), writer, 0, std::nullopt}, window, window.start()) ==
-            R"({"memfs_cache":{"v":1,"kind":"segment","writer":"0123456789abcdef","window":"2026-02-13T14:00","base":0,"at":1770991200000}})");
+        CHECK(segment_header({window.start(), writer, 0, std::nullopt}, window, window.start()) ==
+              R"({"memfs_cache":{"v":1,"kind":"segment","writer":"0123456789abcdef",)"
+              R"("window":"2026-02-13T14:00","base":0,"at":1770991200000},"crc32c":"b0c5402c"})"
+              "\n");
         CHECK(sealed(R"({"a":1})", 0) == R"({"a":1,"crc32c":"c43b2c92"})");
         CHECK(sealed(R"({"a":1})", 1) == R"({"a":1,"crc32c":"8d0751b5"})");
     }
@@ -82,9 +83,29 @@ TEST_SUITE("events/segment") {
         }
     }
 
-    TEST_CASE("a header is accepted for its own piece only") {
+    TEST_CASE("a line says itself where it would hold") {
+        Line_Seal const seal(writer, window);
+        for (std::uint64_t const position : {0ULL, 1ULL, 255ULL, 65'536ULL, 0xffff'fffeULL, 0xffff'ffffULL}) {
+            auto const line = sealed(R"({"event_id":"0123"})", position);
+            CHECK(seal.position_of(line) == position);
+            CHECK(seal.holds(line, position));
+            CHECK(Line_Seal(writer, window.next()).position_of(line) != position);
+        }
+        CHECK_FALSE(seal.position_of(R"({"event_id":"0123"})").has_value());
+        CHECK_FALSE(seal.position_of("").has_value());
+    }
+
+    TEST_CASE("a header is accepted for its own piece only, and with any one bit changed not even there") {
         Segment_Name const name{window.start(), writer, 3, std::nullopt};
-        auto const header = segment_header(name, window, window.end());
+        auto header = segment_header(name, window, window.end());
+        REQUIRE(header.back() == '\n');
+        header.pop_back();
+        for (std::size_t i = 0; i < header.size(); ++i)
+            for (unsigned bit = 0; bit < 8; ++bit) {
+                auto damaged = header;
+                damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1U << bit));
+                REQUIRE_FALSE(header_time(damaged, name, window).has_value());
+            }
         CHECK(header_time(header, name, window) == window.end());
         auto other = name;
         other.base = 4;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "events/counting_new.hpp"
+#include "events/log_world.hpp"
+#include "support/scratch_folder.hpp"
+#include <memfs_cache/storage/disk.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace memfs_cache;
+using namespace memfs_cache::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int count = 100'000;
+constexpr std::uint64_t few_for_doctest = 2; // of the one REQUIRE
+
+/// Allocations of `count` events of 200 bytes, after as many to warm up.
+template <class Storage>
+auto allocations_of_recording(Storage& storage, bool flush_between) -> std::uint64_t {
+    auto const clock = std::make_shared<Manual_Clock>(at("2026-02-13T14:10"));
+    auto options = World::quiet();
+    auto const log = Event_Log<Storage>::open(storage, log_paths(), clock, options).value();
+    auto const time = at("2026-02-13T14:00");
+    auto const text = event_text(std::string(192, 'x'));
+    auto const record_all = [&] {
+        bool good = true; // asked once: doctest allocates
+        for (int i = 0; i < count; ++i)
+            good = log->record(time, [&](std::string& out) { out += text; }).has_value() && good;
+        REQUIRE(good);
+    };
+    for (int i = 0; flush_between && i < 2; ++i) { // both buffers grow once
+        record_all();
+        REQUIRE(log->flush());
+    }
+    record_all();
+    if (flush_between)
+        REQUIRE(log->flush());
+    auto const before = allocations();
+    record_all();
+    auto const needed = allocations() - before;
+    REQUIRE(log->close());
+    Read_State seen;
+    std::uint64_t stored = 0;
+    REQUIRE(log->read(Base_Window::containing(at("2026-02-13T14:00")), seen, [&](Raw_Event const&) -> Result<void> {
+        ++stored;
+        return {};
+    }));
+    CHECK(stored == static_cast<std::uint64_t>(count) * (flush_between ? 4 : 2));
+    return needed;
+}
+
+} // namespace
+
+TEST_SUITE("events/allocation") {
+    TEST_CASE("recording to disk allocates nothing once its buffers have grown") {
+        auto const before = allocations();
+        auto const probe = std::make_unique<int>(1);
+        REQUIRE(allocations() == before + 1); // the counter counts
+        Scratch_Folder folder;
+        auto storage = Storage_Disk::open(folder.path()).value();
+        CHECK(allocations_of_recording(storage, true) <= few_for_doctest);
+    }
+
+    TEST_CASE("recording into memory allocates only when the store grows") {
+        Storage_Memory storage;
+        CHECK(allocations_of_recording(storage, false) < count / 1'000);
+    }
+}

@@ -23,20 +23,24 @@ constexpr auto hex_value(char c) noexcept -> int {
 
 /// Writes the four bytes of a.b.c.d, the whole of `text`, to `out`.
 auto parse_v4(std::string_view text, std::uint8_t* out) noexcept -> bool {
-    for (int part = 0; part < 4; ++part) {
-        auto const number = text.substr(0, text.find('.'));
-        text.remove_prefix(number.size());
-        auto const value = number.size() <= 3 ? parse_decimal(number) : std::nullopt;
-        if (!value || *value > 255)
-            return false;
-        out[part] = static_cast<std::uint8_t>(*value);
-        if (part < 3) {
-            if (text.empty())
+    unsigned value = 0;
+    int digits = 0;
+    int parts = 0;
+    for (char const c : text) {
+        if (is_ascii_digit(c)) {
+            value = value * 10 + static_cast<unsigned>(c - '0');
+            if (++digits > 3 || value > 255)
                 return false;
-            text.remove_prefix(1);
+        } else if (c == '.' && digits > 0 && parts < 3) {
+            out[parts++] = static_cast<std::uint8_t>(value);
+            value = 0;
+            digits = 0;
+        } else {
+            return false;
         }
     }
-    return text.empty();
+    out[parts] = static_cast<std::uint8_t>(value);
+    return parts == 3 && digits > 0;
 }
 
 /// The 16 bytes of an IPv6 address without zone, brackets or port, the whole of `text`.
@@ -88,6 +92,36 @@ auto parse_v6(std::string_view text) noexcept -> std::optional<Address_Bytes> {
     auto const end = bytes.begin() + static_cast<std::ptrdiff_t>(filled);
     std::fill(from, std::move_backward(from, end, bytes.end()), std::uint8_t{0});
     return bytes;
+}
+
+auto has_times(int least, char c, std::string_view text) noexcept -> bool {
+    for (auto at = text.find(c); at != std::string_view::npos; at = text.find(c, at + 1))
+        if (--least == 0)
+            return true;
+    return false;
+}
+
+/// Does a.b.c.d stand in a text, whatever letters and single dots are around it? Five numbers are a version.
+auto holds_v4(std::string_view text) noexcept -> bool {
+    while (!text.empty()) {
+        auto const begin = std::min(text.find_first_of("0123456789"), text.size());
+        text.remove_prefix(begin);
+        auto const run = text.substr(0, text.find_first_not_of("0123456789."));
+        text.remove_prefix(run.size());
+        std::uint8_t bytes[4];
+        if (parse_v4(run.substr(0, run.find_last_not_of('.') + 1), bytes))
+            return true;
+    }
+    return false;
+}
+
+/// Is a text an IPv6 address but for dots and single colons around it, as sentences and lists put them there?
+auto holds_v6(std::string_view text) noexcept -> bool {
+    while (!text.empty() && (text.front() == '.' || (text.front() == ':' && !text.starts_with("::"))))
+        text.remove_prefix(1);
+    while (!text.empty() && (text.back() == '.' || (text.back() == ':' && !text.ends_with("::"))))
+        text.remove_suffix(1);
+    return parse_v6(text).has_value();
 }
 
 auto is_port(std::string_view text) noexcept -> bool {
@@ -144,14 +178,22 @@ auto Client_Address::is_v4() const noexcept -> bool {
 }
 
 auto looks_like_address(std::string_view text) noexcept -> bool {
+    // Nearly every text ends here: an address has three dots or two colons at least.
+    if (!has_times(3, '.', text) && !has_times(2, ':', text))
+        return false;
     auto const is_part = [](char c) { return hex_value(c) >= 0 || c == '.' || c == ':'; };
-    auto at = text.begin();
-    while (at != text.end()) {
-        at = std::find_if(at, text.end(), is_part);
-        auto const end = std::find_if_not(at, text.end(), is_part);
-        if (Client_Address::parse(std::string_view(at, end)))
-            return true;
+    for (std::size_t at = 0; at < text.size();) {
+        if (!is_part(text[at])) {
+            ++at;
+            continue;
+        }
+        auto end = at;
+        while (end < text.size() && is_part(text[end]))
+            ++end;
+        auto const run = text.substr(at, end - at);
         at = end;
+        if (Client_Address::parse(run) || holds_v4(run) || holds_v6(run))
+            return true;
     }
     return false;
 }

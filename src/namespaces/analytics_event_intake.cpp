@@ -4,7 +4,6 @@
 #include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/namespaces/analytics/event_intake.hpp>
 #include <memfs_cache/namespaces/analytics/request_kind.hpp>
-#include <memfs_cache/namespaces/analytics/user_agent.hpp>
 
 #include <boost/json.hpp>
 
@@ -96,7 +95,14 @@ void Event_Intake::set_path(std::string_view path) noexcept {
     record.path = looks_like_address(path) ? std::string_view() : path;
 }
 
-auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trusted) -> Result<void> {
+void Event_Intake::set_referrer(Referrer_Domain const& domain) noexcept {
+    referrer_ = domain;
+    // A name that is made of an address, as those of access providers are, is not kept.
+    record.referrer_domain = looks_like_address(referrer_.view()) ? std::string_view() : referrer_.view();
+}
+
+auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trusted, User_Agent_Cache& agents)
+    -> Result<void> {
     if (request.duration_us && *request.duration_us < 0)
         return fail(Errc::invalid_argument, "duration: negative; give microseconds from 0");
     if (!is_status(request.status))
@@ -112,11 +118,10 @@ auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trus
     if (request.duration_us)
         record.duration_us = std::min(*request.duration_us, most_duration_us);
     record.content_bytes = request.content_bytes;
-    auto const agent = classify_user_agent(request.user_agent);
+    auto const agent = agents.classify(request.user_agent);
     record.user_agent_normalised = agent.normalised;
     record.bot = agent.bot;
-    referrer_ = referrer_domain(request.referrer, {});
-    record.referrer_domain = referrer_.view();
+    set_referrer(referrer_domain(request.referrer, {}));
     set_country(request.country);
     record.transfer_id = name_or(request.transfer_id, {});
     record.token_id = name_or(request.token_id, {});
@@ -161,9 +166,8 @@ auto Event_Intake::take(Analytics_Event const& event) -> Result<void> {
     auto const agent = agent_of(event);
     record.user_agent_normalised = agent.normalised;
     record.bot = event.bot || agent.bot;
-    referrer_ =
-        event.referrer_domain.empty() ? referrer_domain(event.referrer, {}) : domain_of_text(event.referrer_domain);
-    record.referrer_domain = referrer_.view();
+    set_referrer(event.referrer_domain.empty() ? referrer_domain(event.referrer, {})
+                                               : domain_of_text(event.referrer_domain));
     set_country(event.country);
     // A hash that is an address is one that somebody forgot to hash.
     client = Client_Address::parse(event.ip_hash.empty() ? event.ip : event.ip_hash);

@@ -5,49 +5,86 @@
 #include <memfs_cache/namespaces/analytics/analytics_record.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 namespace memfs_cache {
 namespace {
 
-/// Members in the order of the schema; names are constants, so the comma and the quotes are part of them.
+/// Writes members in the order of the schema; names are constants, so the quotes and the colon are part of them. They
+/// are put together in place and given to the string at once: each of its appends would ask for room anew.
 class Writer {
   public:
-    explicit Writer(std::string& out) : out_(out) { out_ += '{'; }
-    void text(std::string_view opening, std::string_view value) {
+    explicit Writer(std::string& out) : out_(out) {}
+
+    template <std::size_t Size>
+    void text(char const (&opening)[Size], std::string_view value) {
         if (value.empty())
             return;
         open(opening);
-        append_json_string(out_, value);
+        if (value.size() + 2 > room() || detail::plain_prefix_bytes(value) != value.size()) {
+            flush();
+            append_json_string(out_, value);
+            return;
+        }
+        *at_++ = '"';
+        at_ = std::copy(value.begin(), value.end(), at_);
+        *at_++ = '"';
     }
-    template <std::integral Number>
-    void number(std::string_view opening, Number value) {
+    template <std::size_t Size, std::integral Number>
+    void number(char const (&opening)[Size], Number value) {
         open(opening);
-        append_json_number(out_, value);
+        at_ = std::to_chars(at_, end(), value).ptr;
     }
     /// Microseconds as milliseconds: 12345 becomes 12.345, 12000 becomes 12.
-    void millis(std::string_view opening, std::int64_t value_us) {
+    template <std::size_t Size>
+    void millis(char const (&opening)[Size], std::int64_t value_us) {
         number(opening, value_us / 1000);
-        auto fraction = static_cast<unsigned>(value_us % 1000);
+        auto const fraction = static_cast<unsigned>(value_us % 1000);
         if (fraction == 0)
             return;
-        char digits[4] = {'.', static_cast<char>('0' + fraction / 100), static_cast<char>('0' + fraction / 10 % 10),
-                          static_cast<char>('0' + fraction % 10)};
-        std::size_t size = 4;
-        while (digits[size - 1] == '0')
-            --size;
-        out_.append(digits, size);
+        for (char const c : {'.', digit(fraction / 100), digit(fraction / 10), digit(fraction)})
+            *at_++ = c;
+        while (at_[-1] == '0')
+            --at_;
     }
-    void raw(std::string_view opening, std::string_view json) {
+    template <std::size_t Size>
+    void raw(char const (&opening)[Size], std::string_view json) {
         open(opening);
+        flush();
         out_.append(json);
     }
-    void close() { out_ += '}'; }
+    void close() {
+        flush();
+        out_ += '}';
+    }
 
   private:
-    void open(std::string_view opening) { out_.append(out_.back() == '{' ? opening.substr(1) : opening); }
+    /// Room for a name and a number behind it.
+    static constexpr std::size_t member_bytes = 64;
+
+    static auto digit(unsigned number) noexcept -> char { return static_cast<char>('0' + number % 10); }
+    [[nodiscard]] auto end() noexcept -> char* { return buffer_.data() + buffer_.size(); }
+    [[nodiscard]] auto room() noexcept -> std::size_t { return static_cast<std::size_t>(end() - at_); }
+    template <std::size_t Size>
+    void open(char const (&opening)[Size]) {
+        static_assert(Size + 25 <= member_bytes);
+        if (room() < member_bytes)
+            flush();
+        *at_++ = std::exchange(first_, false) ? '{' : ',';
+        at_ = std::copy_n(opening, Size - 1, at_);
+    }
+    void flush() {
+        out_.append(buffer_.data(), at_);
+        at_ = buffer_.data();
+    }
+
     std::string& out_;
+    bool first_ = true;
+    std::array<char, 512> buffer_;
+    char* at_ = buffer_.data();
 };
 
 /// Milliseconds, with or without a fraction, as whole microseconds: rounded once, here.
@@ -70,28 +107,28 @@ auto Analytics_Record::visitor() const noexcept -> std::uint64_t {
 
 void Analytics_Record::append_json(std::string& out) const {
     Writer writer(out);
-    writer.text(R"(,"event_id":)", event_id);
-    writer.text(R"(,"event_type":)", event_type);
-    writer.number(R"(,"timestamp":)", to_millis(timestamp));
-    writer.text(R"(,"source":)", source);
-    writer.text(R"(,"path":)", path);
-    writer.text(R"(,"method":)", method);
+    writer.text(R"("event_id":)", event_id);
+    writer.text(R"("event_type":)", event_type);
+    writer.number(R"("timestamp":)", to_millis(timestamp));
+    writer.text(R"("source":)", source);
+    writer.text(R"("path":)", path);
+    writer.text(R"("method":)", method);
     if (status_code != 0)
-        writer.number(R"(,"status_code":)", status_code);
+        writer.number(R"("status_code":)", status_code);
     if (duration_us)
-        writer.millis(R"(,"duration_ms":)", *duration_us);
-    writer.text(R"(,"ip_hash":)", ip_hash);
-    writer.text(R"(,"user_agent_normalised":)", user_agent_normalised);
+        writer.millis(R"("duration_ms":)", *duration_us);
+    writer.text(R"("ip_hash":)", ip_hash);
+    writer.text(R"("user_agent_normalised":)", user_agent_normalised);
     if (bot)
-        writer.raw(R"(,"bot":)", "true");
-    writer.text(R"(,"country":)", country);
-    writer.text(R"(,"referrer_domain":)", referrer_domain);
+        writer.raw(R"("bot":)", "true");
+    writer.text(R"("country":)", country);
+    writer.text(R"("referrer_domain":)", referrer_domain);
     if (content_bytes != 0)
-        writer.number(R"(,"content_bytes":)", content_bytes);
-    writer.text(R"(,"transfer_id":)", transfer_id);
-    writer.text(R"(,"token_id":)", token_id);
+        writer.number(R"("content_bytes":)", content_bytes);
+    writer.text(R"("transfer_id":)", transfer_id);
+    writer.text(R"("token_id":)", token_id);
     if (!extra.empty())
-        writer.raw(R"(,"extra":)", extra);
+        writer.raw(R"("extra":)", extra);
     writer.close();
 }
 

@@ -170,8 +170,8 @@ auto content_of(std::string_view content_type) noexcept -> Content {
 auto path_of(std::string_view target) noexcept -> std::string_view {
     if (target == "*")
         return target;
-    auto const end = target.find_first_of("?#");
-    auto const before_query = target.substr(0, end);
+    auto const before_fragment = target.substr(0, target.find('#'));
+    auto const before_query = before_fragment.substr(0, before_fragment.find('?'));
     if (before_query.starts_with('/'))
         return before_query;
     auto const authority = before_query.find("://");

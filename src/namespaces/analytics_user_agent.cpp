@@ -2,6 +2,8 @@
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/namespaces/analytics/user_agent.hpp>
 
+#include <boost/container_hash/hash.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -296,10 +298,18 @@ class Mark_Table {
 constexpr Mark_Table mark_table;
 constexpr Mark unnamed_robot = robot("", other_bot);
 
+/// The last letters of those: most words end in another one.
+constexpr auto robot_last_letters = [] {
+    std::array<bool, 256> last{};
+    for (auto const ending : robot_endings)
+        last[static_cast<unsigned char>(ending.back())] = true;
+    return last;
+}();
+
 auto has_robot_ending(std::string_view word) noexcept -> bool {
-    return std::any_of(robot_endings.begin(), robot_endings.end(), [word](std::string_view ending) {
-        return fold(word.back()) == ending.back() && ends_with_lower(word, ending);
-    });
+    return robot_last_letters[static_cast<unsigned char>(fold(word.back()))] &&
+           std::any_of(robot_endings.begin(), robot_endings.end(),
+                       [word](std::string_view ending) { return ends_with_lower(word, ending); });
 }
 
 /// What a word says: as a whole, else what its part before the first '-', '_' or '.' says (Googlebot-Image).
@@ -308,7 +318,9 @@ auto mark_of(std::string_view word) noexcept -> Mark const* {
         return nullptr; // a version, the most frequent word of all
     if (auto const* whole = mark_table.find(word))
         return whole;
-    auto const stem = word.substr(0, word.find_first_of("-_."));
+    auto const stem_end =
+        std::find_if(word.begin(), word.end(), [](char c) { return c == '-' || c == '_' || c == '.'; });
+    std::string_view const stem(word.begin(), stem_end);
     if (stem.size() < word.size() && !stem.empty()) {
         if (auto const* mark = mark_table.find(stem))
             return mark;
@@ -380,6 +392,30 @@ auto classify_user_agent(std::string_view header) noexcept -> User_Agent {
     if (unnamed_bot || (bare && family == Family::other))
         return {other_bot, true};
     return {label_of(family == Family::safari ? plain_safari(system) : family, system), false};
+}
+
+auto User_Agent_Cache::classify(std::string_view header) noexcept -> User_Agent {
+    // All texts that are given out are static, so an answer is the address of one, its length and a flag.
+    constexpr unsigned size_at = 48;
+    constexpr unsigned bot_at = 63;
+    header = header.substr(0, max_header_bytes);
+    std::uint64_t const hash = boost::hash<std::string_view>()(header);
+    auto& entry = entries_[hash % entries_.size()];
+    // Two threads may write the halves of an entry in turn. Halves that do not belong together do not give the hash.
+    if (auto const answer = entry.answer.load(std::memory_order_relaxed);
+        answer != 0 && (entry.check.load(std::memory_order_relaxed) ^ answer) == hash) {
+        auto const* const text = reinterpret_cast<char const*>(answer & ((std::uint64_t{1} << size_at) - 1));
+        return {{text, answer >> size_at & 0x7f}, answer >> bot_at != 0};
+    }
+    auto const agent = classify_user_agent(header);
+    auto const address = reinterpret_cast<std::uintptr_t>(agent.normalised.data());
+    if (address >> size_at == 0 && agent.normalised.size() <= 0x7f) {
+        auto const answer = std::uint64_t{address} | std::uint64_t{agent.normalised.size()} << size_at |
+                            std::uint64_t{agent.bot} << bot_at;
+        entry.answer.store(answer, std::memory_order_relaxed);
+        entry.check.store(hash ^ answer, std::memory_order_relaxed);
+    }
+    return agent;
 }
 
 auto is_normalised_user_agent(std::string_view text) noexcept -> bool {

@@ -34,13 +34,16 @@ namespace detail {
 }
 
 [[nodiscard]] inline auto plain_prefix_bytes(std::string_view text) noexcept -> std::size_t {
-    std::size_t at = 0;
-    for (; at + 8 <= text.size(); at += 8) {
+    auto const plain_at = [&](std::size_t at) {
         std::uint64_t word = 0;
         std::memcpy(&word, text.data() + at, 8);
-        if (!are_plain_in_json(word))
-            break;
-    }
+        return are_plain_in_json(word);
+    };
+    std::size_t at = 0;
+    while (at + 8 <= text.size() && plain_at(at))
+        at += 8;
+    if (text.size() >= 8 && at + 8 > text.size() && plain_at(text.size() - 8)) // some of them a second time
+        return text.size();
     while (at < text.size() && is_plain_in_json(static_cast<unsigned char>(text[at])))
         ++at;
     return at;

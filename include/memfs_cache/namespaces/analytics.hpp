@@ -75,7 +75,7 @@ class Analytics {
     /// @errors invalid_argument: time, duration or status out of range; else as Event_Log::record
     [[nodiscard]] auto record_view(Request_View const& request) -> Result<Event_Id> {
         Event_Intake intake;
-        if (auto const taken = intake.take(request, options_.trusted_proxies); !taken)
+        if (auto const taken = intake.take(request, options_.trusted_proxies, agents_); !taken)
             return taken.error();
         auto const id = ids_.next();
         intake.record.event_id = id.view();
@@ -91,7 +91,7 @@ class Analytics {
     template <class Use>
     [[nodiscard]] auto with_record(Request_View const& request, std::string_view event_id, Use&& use) -> Result<void> {
         Event_Intake intake;
-        if (auto const taken = intake.take(request, options_.trusted_proxies); !taken)
+        if (auto const taken = intake.take(request, options_.trusted_proxies, agents_); !taken)
             return taken.error();
         intake.record.event_id = event_id;
         if (auto const timed = set_time(intake.record, request.timestamp, log_->clock()->now()); !timed)
@@ -256,6 +256,7 @@ class Analytics {
     LETS_Aggregator<Storage, Analytics_Record, Analytics_Summary> aggregator_;
     Pulse_Reader<Storage> pulse_;
     Event_Ids ids_;
+    User_Agent_Cache agents_;
     std::atomic<std::uint64_t> lost_{0};
     std::atomic<std::uint64_t> without_visitor_{0};
 };

@@ -29,6 +29,7 @@ using Rows = std::vector<Row>;
 // One function for each file of rows; bench_main.cpp calls them in this order.
 [[nodiscard]] auto core_rows() -> Rows;
 [[nodiscard]] auto storage_rows() -> Rows;
+[[nodiscard]] auto events_rows() -> Rows;
 [[nodiscard]] auto analytics_rows() -> Rows;
 
 /// Makes the compiler believe that the value is used and that all memory may have been read.

@@ -161,7 +161,8 @@ TEST_SUITE("namespaces/analytics/client_address") {
         for (std::string_view const text :
              {"198.18.0.1", "::1", "[2001:db8::1]:80", "10.0.0.0/8", "198.18.0.1, 198.18.0.2",
               "for=\"[2001:db8::1]\";proto=http", "http://198.18.0.1/x", "unknown 198.18.0.1", "fe80::1%eth0",
-              "ip=::ffff:198.18.0.1;"}) {
+              "ip=::ffff:198.18.0.1;", "198.18.0.1.html", "/dead198.18.0.1x", "Seen at 198.18.0.1.",
+              "Seen at 2001:db8::1.", "ip:2001:db8::1", "fe80::1:"}) {
             CAPTURE(text);
             CHECK(looks_like_address(text));
         }

@@ -8,6 +8,7 @@
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
 #include <memfs_cache/namespaces/analytics/referrer.hpp>
 #include <memfs_cache/namespaces/analytics/request_view.hpp>
+#include <memfs_cache/namespaces/analytics/user_agent.hpp>
 
 #include <array>
 #include <atomic>
@@ -67,7 +68,8 @@ struct Event_Intake {
     /// What a client can choose (target, method, ids in paths) never makes it fail: what is not fit is left out.
     /// @errors invalid_argument for a duration or status that no host measures
     /// Cost    nothing is allocated; about 0.3 microseconds
-    [[nodiscard]] auto take(Request_View const& request, Trusted_Proxies const& trusted) -> Result<void>;
+    [[nodiscard]] auto take(Request_View const& request, Trusted_Proxies const& trusted, User_Agent_Cache& agents)
+        -> Result<void>;
 
     /// @errors invalid_argument naming the field; too_large for own fields of more than 4096 bytes, other texts of more
     ///         than 256. A path is cut at 2048 bytes.
@@ -81,6 +83,7 @@ struct Event_Intake {
   private:
     void set_country(std::string_view country) noexcept;
     void set_path(std::string_view path) noexcept;
+    void set_referrer(Referrer_Domain const& domain) noexcept;
 
     Referrer_Domain referrer_;
     std::array<char, 2> country_;

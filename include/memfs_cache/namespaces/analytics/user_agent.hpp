@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <string_view>
 
 namespace memfs_cache {
@@ -25,6 +28,21 @@ struct User_Agent {
 /// says Safari. iPads that ask for desktop sites say Macintosh and are macOS. Only the first 1024 bytes are read.
 /// Threads any.  Cost one pass, no allocation; about 0.2 microseconds for a usual header.
 [[nodiscard]] auto classify_user_agent(std::string_view header) noexcept -> User_Agent;
+
+/// Remembers what classify_user_agent said, since the same few headers come again and again. It keeps a 64-bit hash of
+/// each header and no text of it; the chance that two headers share one is below one in 10^18.
+/// Threads any, without locks.  Cost about 20 nanoseconds for a header that came lately.
+class User_Agent_Cache {
+  public:
+    [[nodiscard]] auto classify(std::string_view header) noexcept -> User_Agent;
+
+  private:
+    struct Entry {
+        std::atomic<std::uint64_t> answer{0}; ///< 0: none yet
+        std::atomic<std::uint64_t> check{0};  ///< the header's hash combined with the answer
+    };
+    std::array<Entry, 1024> entries_;
+};
 
 /// Is this one of the texts that classify_user_agent gives? The guard of fields that claim to be normalised already.
 /// Threads any.  Cost a scan of some hundred names, no allocation.

@@ -6,6 +6,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help packages release test serve bench docs lint format tidy clang asan tsan clean
 
+# What one checkout has compiled serves the next one, wherever it lies.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+
 WERROR ?= OFF
 JOBS ?= $(shell nproc)
 STORAGE ?= disk:./data

@@ -78,7 +78,7 @@ void remove_private_fields(boost::json::object& object) {
     for (auto at = object.begin(); at != object.end();) {
         auto const name = std::string_view(at->key().data(), at->key().size());
         bool const keep = !is_private_name(name) && !is_private_text(name) && clean(at->value());
-        at = keep ? at + 1 : object.erase(at);
+        at = keep ? at + 1 : object.stable_erase(at);
     }
 }
 

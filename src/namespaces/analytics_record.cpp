@@ -150,6 +150,9 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
         faulty = !append_unescaped(unescaped, member.text) || faulty;
         return std::string_view(unescaped).substr(begin);
     };
+    auto const whole = [](Json_Scanner::Member const& member) {
+        return member.kind == Json_Scanner::Kind::number ? parse_json_integer(member.text) : std::nullopt;
+    };
     Json_Scanner scanner(raw.json);
     for (Json_Scanner::Member member; scanner.next(member);) {
         auto const& name = member.name;
@@ -159,8 +162,8 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
         else if (name == "event_type")
             event_type = text(member);
         else if (name == "timestamp") {
-            auto const millis = parse_json_integer(member.text);
-            has_time = member.kind == Json_Scanner::Kind::number && millis && is_storable(from_millis(*millis));
+            auto const millis = whole(member);
+            has_time = millis && is_storable(from_millis(*millis));
             if (has_time)
                 timestamp = from_millis(*millis);
         } else if (name == "source")
@@ -170,7 +173,7 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
         else if (name == "method")
             method = text(member);
         else if (name == "status_code") {
-            auto const status = parse_json_integer(member.text);
+            auto const status = whole(member);
             if (status && *status > 0 && *status < 1000)
                 status_code = static_cast<int>(*status);
         } else if (name == "duration_ms") {
@@ -181,20 +184,20 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
         else if (name == "user_agent_normalised")
             user_agent_normalised = text(member);
         else if (name == "bot")
-            bot = member.text == "true";
+            bot = member.kind == Json_Scanner::Kind::boolean && member.text == "true";
         else if (name == "country")
             country = text(member);
         else if (name == "referrer_domain")
             referrer_domain = text(member);
         else if (name == "content_bytes") {
-            auto const bytes = parse_json_integer(member.text);
+            auto const bytes = whole(member);
             if (bytes && *bytes > 0)
                 content_bytes = static_cast<std::uint64_t>(*bytes);
         } else if (name == "transfer_id")
             transfer_id = text(member);
         else if (name == "token_id")
             token_id = text(member);
-        else if (name == "extra" && member.kind == Json_Scanner::Kind::nested)
+        else if (name == "extra" && member.kind == Json_Scanner::Kind::nested && member.text.front() == '{')
             extra = member.text;
     }
     if (!scanner.good() || faulty)

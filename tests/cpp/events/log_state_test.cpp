@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "events/log_world.hpp"
+#include "support/format_page.hpp"
 
 #include <doctest/doctest.h>
 
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,16 +15,6 @@ using namespace std::chrono_literals;
 namespace {
 
 auto const two = window("2026-02-13T14:00");
-
-/// A block of docs/format.md between the lines "<!-- {name} -->" and the end of the code block behind it.
-auto documented(std::string const& name) -> std::string {
-    std::ifstream file(std::string(MEMFS_CACHE_TEST_DATA) + "/../docs/format.md");
-    std::string const text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    auto const mark = text.find("<!-- " + name + " -->\n```\n");
-    REQUIRE(mark != std::string::npos);
-    auto const begin = text.find("```\n", mark) + 4;
-    return text.substr(begin, text.find("```", begin) - begin);
-}
 
 /// A storage whose puts can be held back and applied later, when the one who put them has long gone on.
 class Delaying_Storage {

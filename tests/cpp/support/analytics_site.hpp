@@ -73,14 +73,16 @@ struct Site {
 
     auto operator->() const -> Analytics<Watched_Memory>* { return process.analytics.get(); }
     auto clock() const -> Manual_Clock& { return *process.clock; }
-    /// Records a request and gives its stored form.
+    /// Records and gives the stored form.
     auto stored(Request_View const& request) -> std::string {
-        process->record_view(request).value();
-        return stored_events(memory).back();
+        return event_with_id(std::string(process->record_view(request).value().view()));
     }
-    auto stored(Analytics_Event const& event) -> std::string {
-        process->record(event).value();
-        return stored_events(memory).back();
+    auto stored(Analytics_Event const& event) -> std::string { return event_with_id(process->record(event).value()); }
+    auto event_with_id(std::string const& id) const -> std::string {
+        for (auto const& event : stored_events(memory))
+            if (event.starts_with(R"({"event_id":")" + id + '"'))
+                return event;
+        throw std::runtime_error("event " + id + " is not stored");
     }
 
     Storage_Memory memory;

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/analytics_site.hpp"
+#include "support/printers.hpp"
+#include "support/scratch_folder.hpp"
+#include <memfs_cache/storage/disk.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <set>
+#include <sys/stat.h>
+#include <thread>
+
+using namespace memfs_cache;
+using namespace memfs_cache::testing;
+using Operation = Watched_Memory::Operation;
+using Verdict = Watched_Memory::Verdict;
+
+namespace {
+
+constexpr auto salts_prefix = "cache/analytics/data/salts/";
+
+auto salt_names(Storage_Memory const& storage) -> std::set<std::string> {
+    std::set<std::string> names;
+    for (auto const& name : files_list(storage, salts_prefix).value())
+        names.insert(name.substr(std::string(salts_prefix).size()));
+    return names;
+}
+
+auto visitor(std::string_view remote, std::string const& time = "2026-02-13T14:05") -> Request_View {
+    return {.method = "GET", .target = "/", .status = 200, .remote = remote, .timestamp = time_at(time)};
+}
+
+auto without_visitor(Site& site) -> std::uint64_t {
+    return site->health().details.at("without_visitor").to_number<std::uint64_t>();
+}
+
+} // namespace
+
+TEST_SUITE("namespaces/analytics/day_salts") {
+    TEST_CASE("a visitor's hash is the same all day and another one the next day, for every spelling of an address") {
+        Site site("2026-02-14T12:00");
+        auto const hash = [&](std::string_view address, std::string const& time) {
+            return member(site.stored(visitor(address, time)), "ip_hash");
+        };
+        auto const first = hash("198.18.0.1", "2026-02-13T00:00");
+        CHECK(first.size() == 18); // with its quotes
+        CHECK(hash("198.18.0.1", "2026-02-13T23:59:59.999") == first);
+        CHECK(hash("::ffff:198.18.0.1", "2026-02-13T12:00") == first);
+        CHECK(hash("198.18.0.1:4711", "2026-02-13T12:00") == first);
+        CHECK(hash("198.18.0.1", "2026-02-14T00:00") != first);
+        CHECK(hash("198.18.0.2", "2026-02-13T12:00") != first);
+        auto const sixth = hash("2001:db8::1", "2026-02-13T12:00");
+        for (auto const* spelling : {"2001:DB8::1", "2001:0db8:0000:0:0::1", "[2001:db8::1]:443", "2001:db8::0.0.0.1"})
+            CHECK(hash(spelling, "2026-02-13T12:00") == sixth);
+        CHECK('"' + site->visitor_hash("2001:db8::1", time_at("2026-02-13T01:00")) + '"' == sixth);
+        CHECK(site->visitor_hash("unknown", time_at("2026-02-13T01:00")).empty());
+        CHECK(salt_names(site.memory) == std::set<std::string>{"2026-02-13.json", "2026-02-14.json"});
+    }
+
+    TEST_CASE("a salt is made once, and every process uses the one that was first") {
+        Site site;
+        auto const mine = member(site.stored(visitor("198.18.0.1")), "ip_hash");
+        auto const salts = stored_files(site.memory, salts_prefix);
+        Site_Process second(site.storage, time_at("2026-02-13T14:10"));
+        CHECK('"' + second->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10")) + '"' == mine);
+        CHECK(stored_files(site.memory, salts_prefix) == salts);
+        CHECK(salts.size() == 1);
+    }
+
+    TEST_CASE("of two creators at once both use the winner's salt") {
+        Site site;
+        Site_Process rival(site.memory, time_at("2026-02-13T14:10"));
+        std::string rivals_hash;
+        site.storage.hook = [&](Operation operation, std::string const& key) -> Verdict {
+            if (operation == Operation::put && key.starts_with(salts_prefix) && rivals_hash.empty())
+                rivals_hash = rival->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10"));
+            return {};
+        };
+        CHECK(site->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10")) == rivals_hash);
+        CHECK(rivals_hash.size() == 16);
+    }
+
+    TEST_CASE("threads that ask at once for a new day get one salt") {
+        Site site;
+        std::atomic<int> puts{0};
+        site.storage.hook = [&](Operation operation, std::string const& key) -> Verdict {
+            if (operation == Operation::put && key.starts_with(salts_prefix))
+                ++puts;
+            return {};
+        };
+        std::array<std::string, 8> hashes;
+        std::vector<std::thread> threads;
+        for (auto& hash : hashes)
+            threads.emplace_back([&] { hash = site->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10")); });
+        for (auto& thread : threads)
+            thread.join();
+        CHECK(std::set<std::string>(hashes.begin(), hashes.end()).size() == 1);
+        CHECK(puts == 1);
+    }
+
+    TEST_CASE("a salt that may or may not be stored is used only once it is read back") {
+        for (auto const kind : {Verdict::Kind::unknown_after, Verdict::Kind::unknown_before}) {
+            Site site;
+            site.storage.hook = [&](Operation operation, std::string const& key) -> Verdict {
+                return operation == Operation::put && key.starts_with(salts_prefix) ? Verdict{kind} : Verdict{};
+            };
+            CHECK(site->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10")).empty() ==
+                  (kind == Verdict::Kind::unknown_before));
+        }
+    }
+
+    TEST_CASE("on disk a salt is readable by its owner only") {
+        Scratch_Folder folder;
+        auto storage = Storage_Disk::open(folder.path()).value();
+        Site_Process site(storage, time_at("2026-02-13T14:10"));
+        REQUIRE(site->record_request(visitor("198.18.0.1")));
+        struct stat status {};
+        REQUIRE(::stat((folder.path() / salts_prefix / "2026-02-13.json").c_str(), &status) == 0);
+        CHECK((status.st_mode & 0777) == 0600);
+    }
+
+    TEST_CASE("a destroyed salt leaves the visitors of its day unknown, and is not made anew") {
+        Site site;
+        auto const key = std::string(salts_prefix) + "2026-02-13.json";
+        REQUIRE(write(site.memory, key, R"({"tombstone":true})"));
+        CHECK(member(site.stored(visitor("198.18.0.1")), "ip_hash").empty());
+        CHECK(without_visitor(site) == 1);
+        CHECK(read(site.memory, key).value() == R"({"tombstone":true})");
+        CHECK_FALSE(site->health().degraded);
+    }
+
+    TEST_CASE("a damaged salt is never replaced, and costs the visitor only") {
+        for (std::string const text :
+             {"", "{}", R"({"v":1,"salt":"00"})", R"({"v":1,"salt":"zz112233445566778899aabbccddeeff"})"}) {
+            CAPTURE(text);
+            Site site;
+            auto const key = std::string(salts_prefix) + "2026-02-13.json";
+            REQUIRE(write(site.memory, key, text));
+            CHECK(member(site.stored(visitor("198.18.0.1")), "ip_hash").empty());
+            CHECK(without_visitor(site) == 1);
+            CHECK(read(site.memory, key).value() == text);
+        }
+    }
+
+    TEST_CASE(
+        "without the storage of salts a request is recorded without its visitor, and the storage is left in peace") {
+        Site site;
+        int asked = 0;
+        site.storage.hook = [&](Operation, std::string const& key) -> Verdict {
+            bool const salt = key.starts_with(salts_prefix);
+            asked += salt;
+            return salt ? Verdict{Verdict::Kind::fail} : Verdict{};
+        };
+        for (int i = 0; i < 10; ++i)
+            REQUIRE(site->record_request(visitor("198.18.0.1")));
+        CHECK(stored_events(site.memory).size() == 10);
+        CHECK(member(stored_events(site.memory).back(), "ip_hash").empty());
+        CHECK(without_visitor(site) == 10);
+        CHECK(asked == 1); // a failure is not met again with every request
+    }
+
+    TEST_CASE("the salt of tomorrow is made in the last hour of today, by live events alone") {
+        Site site("2026-02-13T22:59");
+        auto const record = [&](std::string const& time) {
+            REQUIRE(site->record_request(visitor("198.18.0.1", time)));
+        };
+        record("2026-02-13T22:59");
+        CHECK(salt_names(site.memory).size() == 1);
+        site.clock().set(time_at("2026-02-13T23:00"));
+        record("2026-02-13T12:00"); // of earlier
+        CHECK(salt_names(site.memory).size() == 1);
+        record("2026-02-13T23:00");
+        CHECK(salt_names(site.memory) == std::set<std::string>{"2026-02-13.json", "2026-02-14.json"});
+
+        int salt_operations = 0;
+        site.storage.hook = [&](Operation, std::string const& key) -> Verdict {
+            salt_operations += key.starts_with(salts_prefix);
+            return {};
+        };
+        site.clock().set(time_at("2026-02-14T00:00"));
+        REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-14T00:00")));
+        CHECK(salt_operations == 0);
+        CHECK(without_visitor(site) == 0);
+    }
+
+    TEST_CASE("no salt is made for a time that is refused, nor where nobody is hashed") {
+        Site site;
+        CHECK(site->record_view(visitor("198.18.0.1", "2026-02-14T14:11")).error().code == Errc::invalid_argument);
+        CHECK(site->record_view(visitor("198.18.0.1", "1969-12-31T23:59")).error().code == Errc::invalid_argument);
+        REQUIRE(site->record_request(visitor("unknown")));
+        CHECK(salt_names(site.memory).empty());
+        Analytics_Options options;
+        options.visitor_key = Visitor_Key::none;
+        Site nobody("2026-02-13T14:10", options);
+        CHECK(member(nobody.stored(visitor("198.18.0.1")), "ip_hash").empty());
+        CHECK(nobody->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10")).empty());
+        CHECK(salt_names(nobody.memory).empty());
+        CHECK(without_visitor(nobody) == 0);
+    }
+
+    TEST_CASE("a salt may live for a week or a month, and the store decides") {
+        for (auto const& [period, start, next] : {std::tuple("week", "2026-02-09", "2026-02-16T00:00"),
+                                                  std::tuple("month", "2026-02-01", "2026-03-01T00:00")}) {
+            CAPTURE(period);
+            Analytics_Options options;
+            options.log.settings.salt_period = period;
+            Site site("2026-03-02T00:00", options);
+            auto const hash = [&](std::string const& time) { return site->visitor_hash("198.18.0.1", time_at(time)); };
+            CHECK(hash("2026-02-13T14:05") == hash("2026-02-15T23:59:59.999"));
+            CHECK(salt_names(site.memory) == std::set{std::string(start) + ".json"});
+            CHECK(hash(next) != hash("2026-02-13T14:05"));
+
+            Site_Process other(site.storage, time_at("2026-03-02T00:00")); // asks for nothing
+            CHECK(other->visitor_hash("198.18.0.1", time_at("2026-02-14T00:00")) == hash("2026-02-13T14:05"));
+        }
+    }
+
+    TEST_CASE("address and user agent together tell people behind one address apart") {
+        Analytics_Options options;
+        options.visitor_key = Visitor_Key::ip_ua;
+        Site site("2026-02-13T14:10", options);
+        auto const hash = [&](std::string_view address, std::string_view agent) {
+            auto request = visitor(address);
+            request.user_agent = agent;
+            return member(site.stored(request), "ip_hash");
+        };
+        auto const first = hash("198.18.0.1", "Firefox/1");
+        CHECK(hash("198.18.0.1", "Firefox/1") == first);
+        CHECK(hash("198.18.0.1", "Firefox/2") != first);
+        CHECK(hash("198.18.0.2", "Firefox/1") != first);
+        // Whoever knows two of the hashes learns nothing about the third.
+        auto const number = [](std::string const& quoted) { return parse_hex(quoted.substr(1, 16)).value(); };
+        CHECK((number(hash("198.18.0.1", "Firefox/1")) ^ number(hash("198.18.0.1", "Firefox/2"))) !=
+              (number(hash("198.18.0.2", "Firefox/1")) ^ number(hash("198.18.0.2", "Firefox/2"))));
+    }
+}

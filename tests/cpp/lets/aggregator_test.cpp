@@ -97,7 +97,9 @@ TEST_SUITE("lets/aggregator") {
         for (bool const final : {false, true}) {
             if (final)
                 process.clock->set(at("2025-01-02T00:00"));
-            for (auto const& [file, names] : expected) {
+            for (auto const& entry : expected) {
+                auto const& file = entry.first;
+                auto const& names = entry.second;
                 CAPTURE(file);
                 auto const answer = process.aggregator.query(*Window::from_file(file)).value();
                 std::map<std::string, std::uint64_t> got;

@@ -202,7 +202,8 @@ TEST_SUITE("namespaces/analytics/day_salts") {
     TEST_CASE("a salt may live for a week or a month, and the store decides") {
         for (auto const& [period, start, next] : {std::tuple("week", "2026-02-09", "2026-02-16T00:00"),
                                                   std::tuple("month", "2026-02-01", "2026-03-01T00:00")}) {
-            CAPTURE(period);
+            auto const* const captured = period; // clang 14 captures no structured binding
+            CAPTURE(captured);
             Analytics_Options options;
             options.log.settings.salt_period = period;
             Site site("2026-03-02T00:00", options);

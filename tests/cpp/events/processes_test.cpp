@@ -29,6 +29,13 @@ auto open_log(Storage_Disk& storage, Event_Log_Options options = World::quiet())
     return Log::open(storage, log_paths(), clock_at_two, std::move(options)).value();
 }
 
+// The sanitizers cannot go on in the child of a process with several threads.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_sanitized = true;
+#else
+constexpr bool is_sanitized = false;
+#endif
+
 /// Bytes from a child to its parent.
 class Pipe {
   public:
@@ -81,7 +88,8 @@ auto status_of(pid_t child) -> int {
 } // namespace
 
 TEST_SUITE("events/processes") {
-    TEST_CASE("a child drops the buffer that it inherits, and writes as a writer of its own (H5)") {
+    TEST_CASE("a child drops the buffer that it inherits, and writes as a writer of its own (H5)" *
+              doctest::skip(is_sanitized)) {
         Scratch_Folder folder;
         auto storage = Storage_Disk::open(folder.path()).value();
         auto const log = open_log(storage);
@@ -107,7 +115,8 @@ TEST_SUITE("events/processes") {
         CHECK(files_list(storage, log->paths().raw_prefix()).value().size() == 2);
     }
 
-    TEST_CASE("a child of a process whose other threads are recording can record, flush and fork itself") {
+    TEST_CASE("a child of a process whose other threads are recording can record, flush and fork itself" *
+              doctest::skip(is_sanitized)) {
         Scratch_Folder folder;
         auto storage = Storage_Disk::open(folder.path()).value();
         auto options = World::quiet();

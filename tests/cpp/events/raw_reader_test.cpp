@@ -241,6 +241,19 @@ TEST_SUITE("events/raw_reader") {
         CHECK(pieces.memory.counters().bytes_read == after.bytes_read + line(count).size());
     }
 
+    TEST_CASE("of a line without end no more is held than the longest event has") {
+        auto const name = Pieces::name(0, std::nullopt);
+        Segment_Scanner scanner(name, two, 0, false);
+        std::string fed(longest_event_bytes, 'x');
+        auto const none = [](Raw_Event const&) -> Result<void> { return {}; };
+        CHECK(scanner.feed(fed, 0, none).value() == 0); // it may still become a line
+        CHECK_FALSE(scanner.torn());
+        fed.resize(fed.size() + 100, 'x');
+        CHECK(scanner.feed(fed, 0, none).value() == fed.size());
+        CHECK(scanner.torn());
+        CHECK(scanner.good_bytes() == 0);
+    }
+
     TEST_CASE("a piece that was given up is not read again and again") {
         Pieces pieces;
         pieces.put_growing(0, lines(0, 3) + "{\"torn");

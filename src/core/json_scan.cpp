@@ -106,19 +106,25 @@ auto Json_Scanner::next(Member& member) noexcept -> bool {
         member.kind = Kind::nested;
         return take_nested(member.text) || fail();
     }
-    auto const* const begin = at_;
-    while (at_ < end_ && *at_ != ',' && *at_ != '}' && *at_ != ' ' && *at_ != '\n' && *at_ != '\t' && *at_ != '\r')
-        ++at_;
-    member.text = {begin, static_cast<std::size_t>(at_ - begin)};
-    if (member.text == "true" || member.text == "false")
-        member.kind = Kind::boolean;
-    else if (member.text == "null")
-        member.kind = Kind::null;
-    else if (!member.text.empty() && (member.text[0] == '-' || (member.text[0] >= '0' && member.text[0] <= '9')))
+    // What follows it, a comma, a brace or a blank, is checked when the next member is asked for.
+    if (*at_ == '-' || (*at_ >= '0' && *at_ <= '9')) {
+        auto const* const begin = at_;
+        while (at_ < end_ && ((*at_ >= '0' && *at_ <= '9') || *at_ == '.' || *at_ == '-' || *at_ == '+' ||
+                              *at_ == 'e' || *at_ == 'E'))
+            ++at_;
         member.kind = Kind::number;
-    else
-        return fail();
-    return true;
+        member.text = {begin, static_cast<std::size_t>(at_ - begin)};
+        return true;
+    }
+    for (std::string_view const word : {"true", "false", "null"}) {
+        if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(word))
+            continue;
+        member.kind = word == "null" ? Kind::null : Kind::boolean;
+        member.text = word;
+        at_ += word.size();
+        return true;
+    }
+    return fail();
 }
 
 auto append_unescaped(std::string& out, std::string_view content) -> bool {

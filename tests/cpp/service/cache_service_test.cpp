@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/analytics_site.hpp"
+#include "support/printers.hpp"
+#include "support/scratch_folder.hpp"
+#include <memfs_cache/service/cache_service.hpp>
+#include <memfs_cache/storage/disk.hpp>
+
+#include <boost/json.hpp>
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+using namespace memfs_cache;
+using namespace memfs_cache::testing;
+using Service = Cache_Service<Any_Storage>;
+
+namespace {
+
+constexpr auto now = "2026-02-13T14:10";
+
+auto options(std::string root_prefix = "cache") -> Service_Options {
+    Service_Options options;
+    options.root_prefix = std::move(root_prefix);
+    options.clock = std::make_shared<Manual_Clock>(time_at(now));
+    return options;
+}
+
+auto request() -> Request_View { return {.method = "GET", .target = "/", .status = 200}; }
+
+/// A memory behind a wrapper, given to a service that must own its storage.
+struct Watched {
+    std::unique_ptr<Storage_Memory> memory = std::make_unique<Storage_Memory>();
+    std::unique_ptr<Watched_Memory> watched = std::make_unique<Watched_Memory>(*memory);
+    /// Forwards to the wrapper, which stays where it is.
+    struct Handle {
+        Watched_Memory* to;
+        auto get(Storage_Key const& key, Byte_Range range = {}) const { return to->get(key, range); }
+        auto put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const& how = {}) {
+            return to->put(key, bytes, when, how);
+        }
+        auto erase(Storage_Key const& key, Precondition const& when) { return to->erase(key, when); }
+        auto list(List_Query const& query) const { return to->list(query); }
+        auto append(Storage_Key const& key, std::uint64_t at, Byte_View bytes, Durability durability) {
+            return to->append(key, at, bytes, durability);
+        }
+        auto sync() { return to->sync(); }
+        auto capabilities() const { return to->capabilities(); }
+        auto counters() const { return to->counters(); }
+    };
+    auto handle() const -> Any_Storage { return Any_Storage(Handle{watched.get()}); }
+};
+
+} // namespace
+
+TEST_SUITE("service/cache_service") {
+    TEST_CASE("a service on memory records, answers and tells how it is") {
+        Service cache(Any_Storage(Storage_Memory()), options());
+        REQUIRE(cache.analytics().record_request(request()));
+        CHECK(cache.analytics().pulse().value().active_requests == 1);
+        auto const health = cache.health();
+        CHECK_FALSE(health.degraded);
+        CHECK(health.to_json().at("status") == "ok");
+        CHECK(health.namespaces.at("analytics").at("recorded") == 1);
+        CHECK(cache.hash_generator().from_string("x").value().size() == 16);
+        CHECK(cache.clock()->now() == time_at(now));
+    }
+
+    TEST_CASE("any name can be an analytics namespace, and they do not mix") {
+        Service cache(Any_Storage(Storage_Memory()), options());
+        auto& site = cache.analytics("site-x");
+        REQUIRE(site.record_request(request()));
+        CHECK(&cache.analytics("site-x") == &site);
+        CHECK(cache.analytics().pulse().value().active_requests == 0);
+        CHECK(site.pulse().value().active_requests == 1);
+        for (auto const* name : {"", "..", "a/b", "A B", "x\n"}) {
+            CAPTURE(name);
+            CHECK(cache.open_analytics(name).error().code == Errc::invalid_argument);
+        }
+        CHECK_THROWS_AS((void)cache.analytics(".."), Cache_Error);
+    }
+
+    TEST_CASE("namespaces are those of the store and those in use, below the root only") {
+        for (std::string const root : {"cache", "", "deep/root"}) {
+            CAPTURE(root);
+            Storage_Memory memory;
+            auto const below = root.empty() ? "" : root + "/";
+            for (auto const* key : {"tokens/data/x", "tokens/refs/y", "costs/z", "a.file", "Not A Name/x"})
+                REQUIRE(write(memory, below + key, "1"));
+            if (!root.empty()) {
+                REQUIRE(write(memory, "transfers/1/meta.json", "1"));
+                REQUIRE(write(memory, root + "-other/x/y", "1"));
+            }
+            Service cache(Any_Storage(std::move(memory)), options(root));
+            CHECK(cache.namespaces().value() == std::vector<std::string>{"costs", "tokens"});
+            (void)cache.analytics();
+            CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens"});
+        }
+    }
+
+    TEST_CASE("what was recorded is there for the next service on the same folder") {
+        Scratch_Folder folder;
+        for (int run = 1; run <= 3; ++run) {
+            Service cache(Any_Storage(Storage_Disk::open(folder.path()).value()), options());
+            REQUIRE(cache.analytics().record_request(request()));
+            CHECK(cache.analytics().pulse().value().active_requests == static_cast<std::uint64_t>(run));
+            if (run == 1)
+                REQUIRE(cache.flush());
+            if (run == 2)
+                REQUIRE(cache.close()); // the third is only destroyed
+        }
+        Service cache(Any_Storage(Storage_Disk::open(folder.path()).value()), options());
+        CHECK(cache.analytics().pulse().value().active_requests == 3);
+    }
+
+    TEST_CASE("a closed service records nothing and opens nothing, but still answers") {
+        Service cache(Any_Storage(Storage_Memory()), options());
+        REQUIRE(cache.analytics().record_request(request()));
+        REQUIRE(cache.close());
+        REQUIRE(cache.close());
+        CHECK_FALSE(cache.analytics().record_request(request()));
+        CHECK(cache.analytics().pulse().value().active_requests == 1);
+        CHECK(cache.open_analytics("another").error().code == Errc::closed);
+    }
+
+    TEST_CASE("one namespace in trouble shows, and keeps no other from being flushed") {
+        Watched store;
+        Service cache(store.handle(), options());
+        auto& good = cache.analytics("good");
+        auto& bad = cache.analytics("bad");
+        store.watched->hook = [](auto operation, std::string const& key) -> Watched_Memory::Verdict {
+            bool const fails = operation == Watched_Memory::Operation::put && key.starts_with("cache/bad/");
+            return fails ? Watched_Memory::Verdict{Watched_Memory::Verdict::Kind::fail} : Watched_Memory::Verdict{};
+        };
+        REQUIRE(bad.record_request(request()));
+        REQUIRE(good.record_request(request()));
+        CHECK(cache.flush().error().code == Errc::unavailable);
+        CHECK(good.log().counts().landed == 1);
+        CHECK(cache.health().degraded);
+        CHECK(cache.health().to_json().at("status") == "degraded");
+        store.watched->hook = nullptr;
+        CHECK(cache.flush());
+        CHECK_FALSE(cache.health().degraded);
+    }
+
+    TEST_CASE("health is told while a storage keeps a namespace from opening") {
+        Watched store;
+        Service cache(store.handle(), options());
+        REQUIRE(cache.analytics().record_request(request()));
+        std::mutex slow;
+        slow.lock();
+        std::atomic<bool> asked{false};
+        store.watched->hook = [&](auto, std::string const& key) -> Watched_Memory::Verdict {
+            if (key.starts_with("cache/slow/")) {
+                asked = true;
+                std::unique_lock const wait(slow);
+            }
+            return {};
+        };
+        std::thread opener([&] { (void)cache.open_analytics("slow"); });
+        while (!asked)
+            std::this_thread::yield();
+        CHECK(cache.health().namespaces.size() == 1);
+        CHECK(cache.analytics().record_request(request()));
+        slow.unlock();
+        opener.join();
+        CHECK(cache.health().namespaces.size() == 2);
+    }
+
+    TEST_CASE("a storage that cannot be asked is an error of opening, and may be tried again") {
+        Watched store;
+        Service cache(store.handle(), options());
+        store.watched->hook = [](auto, std::string const&) -> Watched_Memory::Verdict {
+            return {Watched_Memory::Verdict::Kind::fail};
+        };
+        CHECK(cache.open_analytics("analytics").error().code == Errc::unavailable);
+        CHECK(cache.namespaces().error().code == Errc::unavailable);
+        store.watched->hook = nullptr;
+        CHECK(cache.open_analytics("analytics"));
+    }
+}

@@ -459,7 +459,6 @@ class Log_Writer {
         if (!synced) {
             Lock const lock(mutex_);
             unsynced_ = true;
-            counts_.last_problem = synced.error().message();
         }
         return synced;
     }
@@ -545,13 +544,24 @@ class Log_Writer {
             bool good = land(lock).has_value();
             if (Steady::now() >= next_check) {
                 lock.unlock();
-                good = check(Marking::by_timer) && sync() && retire_windows() && good;
+                auto const kept = keep_in_order();
                 lock.lock();
+                if (!kept)
+                    counts_.last_problem = kept.error().message();
+                good = good && kept;
                 next_check =
                     Steady::now() + (good ? options_.check_interval : std::max(options_.check_interval, pause));
             }
             pause = good ? options_.flush_interval : std::min(pause * 2, longest_pause);
         }
+    }
+
+    auto keep_in_order() -> Result<void> {
+        if (auto const checked = check(Marking::by_timer); !checked)
+            return checked.error();
+        if (auto const synced = sync(); !synced)
+            return synced.error();
+        return retire_windows();
     }
 
     /// Is there anything to do besides landing?

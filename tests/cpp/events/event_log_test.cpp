@@ -49,11 +49,14 @@ class Gate {
     bool open_ = false;
 };
 
-/// Waits for what a background thread has to do sooner or later; a test that hangs here has failed.
+/// Waits for what a background thread has to do sooner or later; a minute is as good as never.
 template <class Condition>
 void wait_until(Condition&& holds) {
-    while (!holds())
+    auto const never = std::chrono::steady_clock::now() + 1min;
+    bool held = holds();
+    for (; !held && std::chrono::steady_clock::now() < never; held = holds())
         std::this_thread::sleep_for(1ms);
+    REQUIRE(held);
 }
 
 auto each_once(std::set<std::string> const& names) -> Names {
@@ -376,8 +379,10 @@ TEST_SUITE("events/event_log") {
                             add("2026-02-13T13:01", "late too");
                             add("2026-02-13T14:04", "e");
                             add("2026-02-13T14:05", "f");
-                            while (!log->close())
+                            int closings = 0;
+                            while (!log->close() && ++closings < 100)
                                 flush();
+                            REQUIRE(closings < 100);
                             auto const reader = world.open();
                             for (auto const& [in, names] : recorded)
                                 REQUIRE(in_words(stored_names(*reader, in)) == in_words(each_once(names)));
@@ -600,6 +605,7 @@ TEST_SUITE("events/event_log") {
             };
             wait_until([&] { return tries >= 5; });
             CHECK(is_registered());
+            CHECK(log->counts().last_problem.find("injected") != std::string::npos);
             works = true;
             wait_until([&] { return !is_registered(); });
             CHECK(world.late(two.start(), two.end()).late_events == 1);

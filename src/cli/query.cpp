@@ -61,8 +61,9 @@ auto run(Query_Options const& options) -> int {
     auto const service_options = options.store.service_options();
     Cache_Service<Any_Storage> cache(options.store.open_storage(), service_options);
     auto& analytics = *or_exit(cache.open_analytics(options.name_space));
-    for (auto const& key : options.keys) {
-        auto const summary = or_exit(about(key, analytics.aggregation(options.window_type, key)));
+    auto const answers = analytics.aggregations(options.window_type, options.keys);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        auto const summary = or_exit(about(options.keys[i], answers[i]));
         if (options.json)
             std::printf("%s\n", json_text(summary.to_json()).c_str());
         else

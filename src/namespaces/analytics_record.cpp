@@ -96,6 +96,45 @@ auto parse_millis(std::string_view text) noexcept -> std::optional<std::int64_t>
     return std::llround(std::min(millis * 1000, static_cast<double>(most_duration_us)));
 }
 
+enum class Other_Field : std::uint8_t { timestamp, status_code, duration_ms, bot, content_bytes, extra };
+
+/// The members in the order of the schema, which is the order in which they are stored.
+struct Field {
+    using enum Other_Field;
+    std::string_view name;
+    std::string_view Analytics_Record::*text; ///< null for what is no text
+    Other_Field other = timestamp;
+};
+constexpr std::array fields{
+    Field{"event_id", &Analytics_Record::event_id},
+    Field{"event_type", &Analytics_Record::event_type},
+    Field{"timestamp", nullptr, Field::timestamp},
+    Field{"source", &Analytics_Record::source},
+    Field{"path", &Analytics_Record::path},
+    Field{"method", &Analytics_Record::method},
+    Field{"status_code", nullptr, Field::status_code},
+    Field{"duration_ms", nullptr, Field::duration_ms},
+    Field{"ip_hash", &Analytics_Record::ip_hash},
+    Field{"user_agent_normalised", &Analytics_Record::user_agent_normalised},
+    Field{"bot", nullptr, Field::bot},
+    Field{"country", &Analytics_Record::country},
+    Field{"referrer_domain", &Analytics_Record::referrer_domain},
+    Field{"content_bytes", nullptr, Field::content_bytes},
+    Field{"transfer_id", &Analytics_Record::transfer_id},
+    Field{"token_id", &Analytics_Record::token_id},
+    Field{"extra", nullptr, Field::extra},
+};
+
+/// The place of a name among the fields, looked for from `expected` on; fields.size() if it has none.
+auto field_of(std::string_view name, std::size_t expected) noexcept -> std::size_t {
+    for (std::size_t tried = 0; tried < fields.size(); ++tried) {
+        auto const at = (expected + tried) % fields.size();
+        if (fields[at].name == name)
+            return at;
+    }
+    return fields.size();
+}
+
 } // namespace
 
 auto Analytics_Record::visitor() const noexcept -> std::uint64_t {
@@ -137,7 +176,6 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
     *this = Analytics_Record();
     unescaped = std::move(buffer);
     unescaped.clear();
-    unescaped.reserve(raw.json.size()); // unescaping only shortens, so the views into it stay good
 
     bool has_time = false;
     bool faulty = false;
@@ -146,6 +184,7 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
             return {};
         if (!member.escaped)
             return member.text;
+        unescaped.reserve(raw.json.size()); // unescaping only shortens, so the views into it stay good
         auto const begin = unescaped.size();
         faulty = !append_unescaped(unescaped, member.text) || faulty;
         return std::string_view(unescaped).substr(begin);
@@ -154,51 +193,44 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
         return member.kind == Json_Scanner::Kind::number ? parse_json_integer(member.text) : std::nullopt;
     };
     Json_Scanner scanner(raw.json);
+    std::size_t expected = 0;
     for (Json_Scanner::Member member; scanner.next(member);) {
-        auto const& name = member.name;
-        // The first letters and the length tell nearly all names apart, and the compiler knows the lengths.
-        if (name == "event_id")
-            event_id = text(member);
-        else if (name == "event_type")
-            event_type = text(member);
-        else if (name == "timestamp") {
+        auto const field = field_of(member.name, expected);
+        if (field == fields.size())
+            continue;
+        expected = field + 1;
+        if (auto const place = fields[field].text; place != nullptr) {
+            this->*place = text(member);
+            continue;
+        }
+        switch (fields[field].other) {
+        case Field::timestamp: {
             auto const millis = whole(member);
             has_time = millis && is_storable(from_millis(*millis));
             if (has_time)
                 timestamp = from_millis(*millis);
-        } else if (name == "source")
-            source = text(member);
-        else if (name == "path")
-            path = text(member);
-        else if (name == "method")
-            method = text(member);
-        else if (name == "status_code") {
-            auto const status = whole(member);
-            if (status && *status > 0 && *status < 1000)
+            break;
+        }
+        case Field::status_code:
+            if (auto const status = whole(member); status && *status > 0 && *status < 1000)
                 status_code = static_cast<int>(*status);
-        } else if (name == "duration_ms") {
+            break;
+        case Field::duration_ms:
             if (member.kind == Json_Scanner::Kind::number)
                 duration_us = parse_millis(member.text);
-        } else if (name == "ip_hash")
-            ip_hash = text(member);
-        else if (name == "user_agent_normalised")
-            user_agent_normalised = text(member);
-        else if (name == "bot")
+            break;
+        case Field::bot:
             bot = member.kind == Json_Scanner::Kind::boolean && member.text == "true";
-        else if (name == "country")
-            country = text(member);
-        else if (name == "referrer_domain")
-            referrer_domain = text(member);
-        else if (name == "content_bytes") {
-            auto const bytes = whole(member);
-            if (bytes && *bytes > 0)
+            break;
+        case Field::content_bytes:
+            if (auto const bytes = whole(member); bytes && *bytes > 0)
                 content_bytes = static_cast<std::uint64_t>(*bytes);
-        } else if (name == "transfer_id")
-            transfer_id = text(member);
-        else if (name == "token_id")
-            token_id = text(member);
-        else if (name == "extra" && member.kind == Json_Scanner::Kind::nested && member.text.front() == '{')
-            extra = member.text;
+            break;
+        case Field::extra:
+            if (member.kind == Json_Scanner::Kind::nested && member.text.front() == '{')
+                extra = member.text;
+            break;
+        }
     }
     if (!scanner.good() || faulty)
         return fail(Errc::corrupt_data, "an analytics event is not one JSON object");

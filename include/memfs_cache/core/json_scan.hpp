@@ -39,8 +39,16 @@ class Json_Scanner {
         state_ = State::bad;
         return false;
     }
-    void skip_blanks() noexcept;
-    [[nodiscard]] auto take(char c) noexcept -> bool;
+    void skip_blanks() noexcept {
+        while (at_ < end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r'))
+            ++at_;
+    }
+    [[nodiscard]] auto take(char c) noexcept -> bool {
+        if (at_ >= end_ || *at_ != c)
+            return false;
+        ++at_;
+        return true;
+    }
     [[nodiscard]] auto take_string(std::string_view& text, bool& escaped) noexcept -> bool;
     [[nodiscard]] auto take_nested(std::string_view& text) noexcept -> bool;
 

@@ -12,9 +12,11 @@
 #include <memfs_cache/namespaces/analytics/request_view.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace memfs_cache {
@@ -29,6 +31,7 @@ enum class Visitor_Key {
 struct Analytics_Options {
     Event_Log_Options log;
     Visitor_Key visitor_key = Visitor_Key::ip;
+    bool keep_country = true;        ///< false: no country is stored, whoever gives one
     Trusted_Proxies trusted_proxies; ///< whose X-Forwarded-For is believed; nobody's by default
     std::size_t summary_cache_bytes = 64 << 20;
 };
@@ -139,6 +142,21 @@ class Analytics {
             return window.error();
         return shown(aggregator_.query(*window));
     }
+    /// Several windows of one type, in the order of the keys, each with its own outcome. The newest is built first: that
+    /// closes all others with it, where one after the other each would be closed by a write of its own.
+    [[nodiscard]] auto aggregations(std::string_view window_type, std::vector<std::string> const& window_keys)
+        -> std::vector<Result<Window_Summary>> {
+        std::vector<std::pair<Utc_Time, std::size_t>> order;
+        for (std::size_t i = 0; i < window_keys.size(); ++i) {
+            auto const window = parse_window(window_type, window_keys[i]);
+            order.emplace_back(window ? window->start() : earliest_time, i);
+        }
+        std::sort(order.rbegin(), order.rend());
+        std::vector<Result<Window_Summary>> answers(window_keys.size(), Error{});
+        for (auto const& [start, i] : order)
+            answers[i] = aggregation(window_type, window_keys[i]);
+        return answers;
+    }
     /// The newest window of a type that has events.
     [[nodiscard]] auto latest(std::string_view window_type) -> Result<Window_Summary> {
         auto const type = parse_window_type(window_type);
@@ -212,8 +230,11 @@ class Analytics {
         return {};
     }
 
+    /// Sets the visitor's hash, and leaves out who and where from if that is switched off.
     /// @return false if there is a client, but the salt of its day was destroyed
     auto set_visitor(Event_Intake& intake) -> Result<bool> {
+        if (!options_.keep_country)
+            intake.record.country = {};
         if (options_.visitor_key == Visitor_Key::none) {
             intake.record.ip_hash = {};
             return true;

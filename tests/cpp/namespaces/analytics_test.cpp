@@ -96,6 +96,20 @@ TEST_SUITE("namespaces/analytics") {
         CHECK(other.stored(Analytics_Event::from_json(boost::json::parse(first).as_object()).value()) == first);
     }
 
+    TEST_CASE("countries can be switched off, whoever gives them") {
+        Analytics_Options options;
+        options.keep_country = false;
+        Site site("2026-02-13T14:05", options);
+        REQUIRE(site->record_request({.method = "GET", .target = "/", .status = 200, .country = "DE"}));
+        Analytics_Event event;
+        event.event_type = "page_view";
+        event.country = "GB";
+        REQUIRE(site->record(event));
+        auto const summary = site->aggregation("30min", "2026-02-13T14:00").value();
+        CHECK(summary.total_requests == 2);
+        CHECK(summary.top_countries.empty());
+    }
+
     TEST_CASE("a handler that throws is a 500 like any other") {
         Site site;
         auto const event = site.stored({.method = "GET", .target = "/boom", .status = 500});
@@ -146,6 +160,37 @@ TEST_SUITE("namespaces/analytics") {
             CHECK(site->rebuild(type, key).error().code == Errc::invalid_argument);
         }
         CHECK(site->latest("minutely").error().code == Errc::invalid_argument);
+    }
+
+    TEST_CASE("several windows at once are answered in the order of their keys, and closed by one write") {
+        Site site("2026-02-13T23:00");
+        for (int hour = 10; hour < 20; ++hour)
+            for (int i = 10; i <= hour; ++i) {
+                auto request = plain_request();
+                request.timestamp = time_at("2026-02-13T" + std::to_string(hour) + ":05");
+                REQUIRE(site->record_request(request));
+            }
+        int closings = 0;
+        site.storage.hook = [&](Operation operation, std::string const& key) -> Verdict {
+            closings += operation == Operation::put && key.ends_with("/ledger.json");
+            return {};
+        };
+        std::vector<std::string> keys{"2026-02-13T24"};
+        for (int hour = 10; hour < 20; ++hour)
+            keys.push_back("2026-02-13T" + std::to_string(hour));
+        keys.push_back("2026-02-14T00");
+        auto const answers = site->aggregations("hourly", keys);
+        REQUIRE(answers.size() == keys.size());
+        CHECK(answers.front().error().code == Errc::invalid_argument);
+        CHECK(answers.back().error().code == Errc::invalid_argument);
+        for (std::size_t i = 1; i + 1 < keys.size(); ++i) {
+            CHECK(answers[i].value().window_key == keys[i]);
+            CHECK(answers[i].value().total_requests == i);
+            CHECK(answers[i].value().final);
+        }
+        CHECK(closings == 1);
+        CHECK(site->aggregations("minutely", {"x"}).front().error().code == Errc::invalid_argument);
+        CHECK(site->aggregations("hourly", {}).empty());
     }
 
     TEST_CASE("no address, query, user agent or referrer of any entrance is in any stored byte or answer") {

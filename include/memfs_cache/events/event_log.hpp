@@ -121,8 +121,8 @@ class Event_Log {
 
     /// Half-hours in [start, end) that have events, stored or waiting, in order.
     [[nodiscard]] auto windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
-        auto own =
-            writer().unlanded_windows(); // first, so that what lands meanwhile is found in one place or the other
+        // The own ones first, so that what lands meanwhile is found in one place or in the other.
+        auto own = writer().unlanded_windows();
         std::erase_if(own, [&](auto window) { return window.start() < start || window.start() >= end; });
         auto const stored = reader_.windows(start, end);
         if (!stored)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
-
 #include <memfs_cache/core/error.hpp>
 #include <memfs_cache/version.hpp>
 
@@ -44,5 +43,7 @@ TEST_SUITE("core/error") {
         CHECK(error_from_errno(EACCES, "open", "a/b").context.find("open of a/b") == 0);
     }
 
-    TEST_CASE("the version in the header is the version of the build") { CHECK(version == MEMFS_CACHE_PROJECT_VERSION); }
+    TEST_CASE("the version in the header is the version of the build") {
+        CHECK(version == MEMFS_CACHE_PROJECT_VERSION);
+    }
 }

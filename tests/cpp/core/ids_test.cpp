@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
-
 #include <memfs_cache/core/ids.hpp>
 
 #include <doctest/doctest.h>
@@ -27,7 +26,8 @@ TEST_SUITE("core/ids") {
     }
 
     TEST_CASE("names that only look dangerous are accepted") {
-        for (std::string const good : {"a", "a/b", "...", "a..b", "..a/b..", "%2e%2e/x", "caf\xc3\xa9", "\xf0\x9f\x98\x80", "a b", "~", "+"}) {
+        for (std::string const good :
+             {"a", "a/b", "...", "a..b", "..a/b..", "%2e%2e/x", "caf\xc3\xa9", "\xf0\x9f\x98\x80", "a b", "~", "+"}) {
             CAPTURE(good);
             CHECK(Storage_Key::parse(good).has_value());
         }
@@ -35,7 +35,8 @@ TEST_SUITE("core/ids") {
 
     TEST_CASE("key length is limited at 1024 bytes") {
         std::string text;
-        while (text.size() < 1020) text += "abc/";
+        while (text.size() < 1020)
+            text += "abc/";
         text += "abcd";
         CHECK(text.size() == 1024);
         CHECK(Storage_Key::parse(text).has_value());
@@ -58,7 +59,8 @@ TEST_SUITE("core/ids") {
     TEST_CASE("namespaces take letters, digits, dash and underscore") {
         CHECK(Namespace_Name::parse("analytics").has_value());
         CHECK(Namespace_Name::parse("Site-X_1").has_value());
-        for (std::string const bad : {"", "a/b", "a.b", "..", "a b", "caf\xc3\xa9"}) CHECK(Namespace_Name::parse(bad).has_error());
+        for (std::string const bad : {"", "a/b", "a.b", "..", "a b", "caf\xc3\xa9"})
+            CHECK(Namespace_Name::parse(bad).has_error());
         CHECK(Namespace_Name::parse(std::string(128, 'n')).has_value());
         CHECK(Namespace_Name::parse(std::string(129, 'n')).has_error());
     }
@@ -76,8 +78,10 @@ TEST_SUITE("core/ids") {
     }
 
     TEST_CASE("ids keep their case and only the canonical form is accepted") {
-        CHECK(Cache_Id::parse("6F1C2F3A-9D1E-4C7B-8A55-0D2F4B6C8E10").value().str() == "6F1C2F3A-9D1E-4C7B-8A55-0D2F4B6C8E10");
-        for (std::string const bad : {"", "6f1c2f3a9d1e4c7b8a550d2f4b6c8e10", "{6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e10}", " 6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e1", "6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e1g"})
+        CHECK(Cache_Id::parse("6F1C2F3A-9D1E-4C7B-8A55-0D2F4B6C8E10").value().str() ==
+              "6F1C2F3A-9D1E-4C7B-8A55-0D2F4B6C8E10");
+        for (std::string const bad : {"", "6f1c2f3a9d1e4c7b8a550d2f4b6c8e10", "{6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e10}",
+                                      " 6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e1", "6f1c2f3a-9d1e-4c7b-8a55-0d2f4b6c8e1g"})
             CHECK(Cache_Id::parse(bad).has_error());
     }
 }

@@ -11,7 +11,8 @@
 template <class T>
 struct doctest::StringMaker<memfs_cache::Result<T>> {
     static auto convert(memfs_cache::Result<T> const& result) -> doctest::String {
-        if (result.has_value()) return "value";
+        if (result.has_value())
+            return "value";
         return ("error " + result.error().message()).c_str();
     }
 };

@@ -61,8 +61,10 @@ TEST_SUITE("events/log_state") {
         auto const nonce = ledger.substr(ledger.find("nonce") + 8, 16);
         auto ledger_shown = documented("ledger");
         CHECK(ledger_shown.replace(ledger_shown.find("nonce") + 8, 16, nonce) == ledger + "\n");
-        Writer_Manifest const manifest{
-            "00f1e2d3c4b5a697", {"8c1d2e3f4a5b6c7d", 4711, 123456}, at("2026-02-13T14:10"), {two, two.next()}};
+        auto manifest = Writer_Manifest::begin(at("2026-02-13T14:10"));
+        manifest.nonce = "00f1e2d3c4b5a697";
+        manifest.process = {"8c1d2e3f4a5b6c7d", 4711, 123456};
+        manifest.open = {two, two.next()};
         CHECK(documented("manifest") == manifest.to_json() + "\n");
         Late_Mark const mark{at("2026-02-13T15:10"), false, {{28, {3, 3}}, {29, {1, 1}}}};
         CHECK(documented("late mark") == mark.to_json() + "\n");
@@ -85,7 +87,9 @@ TEST_SUITE("events/log_state") {
     }
 
     TEST_CASE("every small object round-trips, and none is read when it is damaged") {
-        Writer_Manifest const manifest{"00f1e2d3c4b5a697", {"host", 1, 2}, two.start(), {two, two.next()}};
+        auto manifest = Writer_Manifest::begin(two.start());
+        manifest.nonce = "00f1e2d3c4b5a697";
+        manifest.open = {two, two.next()};
         auto const read = Writer_Manifest::from_json(manifest.to_json()).value();
         CHECK(read.nonce == manifest.nonce);
         CHECK(read.process == manifest.process);

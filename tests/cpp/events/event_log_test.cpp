@@ -644,6 +644,25 @@ TEST_SUITE("events/event_log") {
         CHECK(quiet_rounds == 3);
     }
 
+    TEST_CASE("however long a sync takes, events land meanwhile") {
+        World world;
+        auto options = World::quiet();
+        options.flush_interval = options.check_interval = 1ms;
+        auto const log = world.open(options);
+        Gate gate;
+        world.store.hook = [&](Operation operation, std::string const&) {
+            if (operation == Operation::sync)
+                gate.pass();
+            return World::Verdict{};
+        };
+        record(*log, at("2026-02-13T14:00"), "before");
+        gate.wait_for_somebody();
+        record(*log, at("2026-02-13T14:01"), "meanwhile");
+        wait_until([&] { return log->counts().landed == 2; });
+        CHECK(stored_names(*log, two) == each_once({"before", "meanwhile"}));
+        gate.open();
+    }
+
     TEST_CASE("a storage that fails is tried again ever more rarely, and the counts say so") {
         World world;
         auto options = World::quiet();

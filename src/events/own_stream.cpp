@@ -4,7 +4,8 @@
 namespace memfs_cache {
 
 void Own_Stream::inherit(Own_Stream&& other) {
-    unchecked += other.unchecked;
+    unchecked = other.unchecked;
+    unsynced = other.unsynced;
     pending.count = other.waiting();
     pending.first_time = other.in_flight.count > 0 ? other.in_flight.first_time : other.pending.first_time;
     pending.lines = std::move(other.in_flight.lines) + other.pending.lines;

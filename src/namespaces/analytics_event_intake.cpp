@@ -17,6 +17,7 @@ constexpr std::size_t longest_path_bytes = 2048;
 constexpr std::size_t longest_name_bytes = 256;
 constexpr std::size_t longest_method_bytes = 32;
 constexpr std::size_t longest_extra_bytes = 4096;
+constexpr std::uint64_t most_content_bytes = (std::uint64_t{1} << 53) - 1; // no reader of JSON keeps more
 constexpr std::string_view usual_source = "application";
 
 /// A status that a response can have; 0 stands for "unknown".
@@ -117,7 +118,7 @@ auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trus
     record.status_code = request.status;
     if (request.duration_us)
         record.duration_us = std::min(*request.duration_us, most_duration_us);
-    record.content_bytes = request.content_bytes;
+    record.content_bytes = std::min(request.content_bytes, most_content_bytes);
     auto const agent = agents.classify(request.user_agent);
     record.user_agent_normalised = agent.normalised;
     record.bot = agent.bot;
@@ -161,7 +162,7 @@ auto Event_Intake::take(Analytics_Event const& event) -> Result<void> {
     record.status_code = event.status_code;
     if (event.duration_ms)
         record.duration_us = std::llround(std::min(*event.duration_ms * 1000, static_cast<double>(most_duration_us)));
-    record.content_bytes = event.content_bytes;
+    record.content_bytes = std::min(event.content_bytes, most_content_bytes);
 
     auto const agent = agent_of(event);
     record.user_agent_normalised = agent.normalised;

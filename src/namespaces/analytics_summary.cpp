@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -43,6 +44,12 @@ constexpr std::array dimensions{
     Dimension{"event_types", &Analytics_Summary::event_types},
 };
 
+/// Adds to a sum that stays where signed readers still read it: what overflows is not believed, but spoils nothing.
+void add_to(std::uint64_t& sum, std::uint64_t more) {
+    constexpr std::uint64_t most = INT64_MAX;
+    sum = std::min(std::min(sum, most) + std::min(more, most), most);
+}
+
 auto rows_of(Name_Counts const& counts, std::size_t most) -> Window_Summary::Rows {
     Window_Summary::Rows rows;
     for (auto const& [name, times] : counts.top(most))
@@ -78,9 +85,9 @@ void Analytics_Summary::add(Analytics_Record const& event) {
         ++bot_requests;
     if (event.status_code >= 400)
         ++error_count;
-    total_bytes += event.content_bytes;
+    add_to(total_bytes, event.content_bytes);
     if (event.duration_us) {
-        total_duration_us += static_cast<std::uint64_t>(*event.duration_us);
+        add_to(total_duration_us, static_cast<std::uint64_t>(*event.duration_us));
         durations.add(*event.duration_us);
     }
     if (auto const visitor = event.visitor(); visitor != 0)
@@ -104,7 +111,7 @@ void Analytics_Summary::add(Analytics_Record const& event) {
 
 void Analytics_Summary::merge(Analytics_Summary const& other) {
     for (auto const& counter : counters)
-        this->*counter.value += other.*counter.value;
+        add_to(this->*counter.value, other.*counter.value);
     visitors.merge(other.visitors);
     durations.merge(other.durations);
     for (auto const& dimension : dimensions)

@@ -14,7 +14,7 @@ namespace memfs_cache {
 /// storage writes. What is stored, in which order, and why nothing is lost or counted twice: docs/format.md and
 /// ARCHITECTURE.md, "The event log".
 ///
-/// Threads   every call from any thread. One background thread, begun with the first event.
+/// Threads   every call from any thread. Up to two background threads, begun when there is something to do.
 /// Processes any number on one storage. A child after fork() may go on using its copy: it writes as a process of its
 ///           own, and leaves to its parent what the parent had in its buffer.
 /// Ownership refers to the storage, which must outlive it. The destructor closes.

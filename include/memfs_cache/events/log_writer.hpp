@@ -99,8 +99,8 @@ class Log_Writer {
         auto const number = ++counts_.recorded;
         if (!outlives_process_)
             land_straight(lock, stream);
-        if (rest_ == Rest::until_event || (rest_ == Rest::until_check && waiting_bytes_ > 0))
-            wake_background();
+        if (waiting_bytes_ > 0)
+            wake(lander_, &Log_Writer::run_lander);
         if (options_.mode == Recording_Mode::durable)
             return wait_until_landed(lock, number);
         return {};
@@ -121,9 +121,11 @@ class Log_Writer {
             Lock const lock(mutex_);
             closed_ = true;
         }
-        wake_.notify_all();
-        if (background_.joinable())
-            background_.join();
+        for (auto* const worker : {&lander_, &keeper_}) {
+            worker->woken.notify_one();
+            if (worker->thread.joinable())
+                worker->thread.join();
+        }
         if (auto const flushed = flush(); !flushed)
             return flushed.error();
         if (auto const synced = sync(); !synced)
@@ -163,7 +165,11 @@ class Log_Writer {
     using Lock = std::unique_lock<std::mutex>;
     using Steady = std::chrono::steady_clock;
     using Batch = std::vector<Own_Stream*>;
-    enum class Rest { none, until_check, until_event };
+    struct Worker {
+        std::thread thread;
+        std::condition_variable woken;
+        bool sleeps = true; ///< until it is told of something to do
+    };
     enum class Marking {
         at_once,
         by_timer, ///< leaves a minute between marks, so that no storm of late events becomes one of revisions
@@ -360,7 +366,7 @@ class Log_Writer {
         counts_.landed += stream.in_flight.count;
         waiting_bytes_ -= stream.in_flight.lines.size();
         stream.settle();
-        unsynced_ = outlives_process_ && options_.mode == Recording_Mode::buffered;
+        wake(keeper_, &Log_Writer::run_keeper);
     }
 
     auto wait_until_landed(Lock& lock, std::uint64_t number) -> Result<void> {
@@ -384,7 +390,7 @@ class Log_Writer {
         last_stream_ = nullptr;
         ended_.clear();
         for (auto& [window, old] : std::exchange(streams_, {}))
-            if (old.waiting() > 0 || old.unchecked > 0)
+            if (!old.is_done())
                 streams_.try_emplace(window, id_, window, 0).first->second.inherit(std::move(old));
     }
 
@@ -450,15 +456,21 @@ class Log_Writer {
 
     /// Makes what landed survive loss of power.
     auto sync() -> Result<void> {
+        std::vector<Base_Window> windows;
         {
             Lock const lock(mutex_);
-            if (!std::exchange(unsynced_, false))
-                return {};
+            for (auto& [window, stream] : streams_)
+                if (std::exchange(stream.unsynced, false))
+                    windows.push_back(window);
         }
+        if (windows.empty())
+            return {};
         auto const synced = storage_.sync();
         if (!synced) {
             Lock const lock(mutex_);
-            unsynced_ = true;
+            for (auto const window : windows)
+                if (auto const found = streams_.find(window); found != streams_.end())
+                    found->second.unsynced = true;
         }
         return synced;
     }
@@ -469,16 +481,16 @@ class Log_Writer {
         Lock lock(mutex_);
         while (landing_)
             landing_over_.wait(lock);
-        if (unsynced_ || !marks_.empty())
+        if (!marks_.empty())
             return {};
         auto const now = clock_.now();
         auto const grace = settings_.get().grace;
         std::set<Base_Window> open;
         std::set<Base_Window> over;
         for (auto const& [window, stream] : streams_) {
-            bool const done = stream.waiting() == 0 && stream.unchecked == 0 && now > window.end() + grace;
+            bool const is_over = stream.is_done() && now > window.end() + grace;
             if (stream.registered)
-                (done ? over : open).insert(window);
+                (is_over ? over : open).insert(window);
         }
         if (over.empty())
             return {};
@@ -493,8 +505,8 @@ class Log_Writer {
         for (auto const window : over) {
             auto const found = streams_.find(window);
             found->second.registered = false;
-            if (found->second.waiting() > 0)
-                continue; // came meanwhile
+            if (!found->second.is_done())
+                continue; // something came meanwhile
             ended_[window] = found->second.landed;
             streams_.erase(found);
             last_stream_ = nullptr;
@@ -503,57 +515,57 @@ class Log_Writer {
     }
 
     // In the background
+    //
+    // Two threads, each begun when it first has something to do: one lands, the other does what may take long, such as
+    // a sync, so that no landing waits for it.
 
-    void wake_background() {
-        rest_ = Rest::none;
-        if (background_.joinable()) {
-            wake_.notify_one();
+    void wake(Worker& worker, void (Log_Writer::*work)()) {
+        if (closed_ || !std::exchange(worker.sleeps, false))
+            return; // closing does by itself what is left
+        if (worker.thread.joinable()) {
+            worker.woken.notify_one();
             return;
         }
         try {
-            background_ = std::thread([this] { run_background(); });
+            worker.thread = std::thread(work, this);
         } catch (std::system_error const& error) {
-            rest_ = Rest::until_event; // flush() and close() still land, and the next event tries again
-            counts_.last_problem = std::string("no thread to land events with: ") + error.what();
+            worker.sleeps = true; // flush() and close() still do everything, and the next event tries again
+            counts_.last_problem = std::string("no thread to work in the background: ") + error.what();
         }
     }
 
-    /// Lands each flush interval and keeps the rest in order each check interval, both only while there is something to
-    /// do, and more and more rarely while the storage fails.
-    void run_background() {
-        auto const longest_pause = std::max<std::chrono::milliseconds>(options_.flush_interval, longest_retry_pause);
-        auto pause = options_.flush_interval;
-        auto next_check = Steady::now() + options_.check_interval;
+    /// Works each interval while it is needed, more and more rarely while that fails, and sleeps in between.
+    template <class Needed, class Work>
+    void run(Worker& self, std::chrono::milliseconds interval, Needed&& is_needed, Work&& work) {
+        auto const longest_pause = std::max<std::chrono::milliseconds>(interval, longest_retry_pause);
+        auto pause = interval;
         Lock lock(mutex_);
-        while (!closed_) {
-            auto const woken = [&] { return closed_ || rest_ == Rest::none; };
-            if (landed_to_ < counts_.recorded) {
-                if (wake_.wait_for(lock, pause, [&] { return closed_; }))
-                    return;
-            } else if (has_to_check()) {
-                rest_ = Rest::until_check;
-                if (wake_.wait_until(lock, next_check, woken))
-                    continue;
-            } else {
-                rest_ = Rest::until_event;
-                wake_.wait(lock, woken);
-                next_check = Steady::now() + options_.check_interval;
-                continue;
+        for (;;) {
+            if (!is_needed()) {
+                self.sleeps = true;
+                self.woken.wait(lock, [&] { return closed_ || !self.sleeps; });
             }
-            rest_ = Rest::none;
-            bool good = land(lock).has_value();
-            if (Steady::now() >= next_check) {
-                lock.unlock();
-                auto const kept = keep_in_order();
-                lock.lock();
-                if (!kept)
-                    counts_.last_problem = kept.error().message();
-                good = good && kept;
-                next_check =
-                    Steady::now() + (good ? options_.check_interval : std::max(options_.check_interval, pause));
-            }
-            pause = good ? options_.flush_interval : std::min(pause * 2, longest_pause);
+            if (self.woken.wait_for(lock, pause, [&] { return closed_; }))
+                return;
+            pause = work(lock) ? interval : std::min(pause * 2, longest_pause);
         }
+    }
+
+    void run_lander() {
+        auto const is_needed = [&] { return landed_to_ < counts_.recorded; };
+        run(lander_, options_.flush_interval, is_needed, [&](Lock& lock) { return land(lock).has_value(); });
+    }
+
+    void run_keeper() {
+        auto const is_needed = [&] { return has_to_keep(); };
+        run(keeper_, options_.check_interval, is_needed, [&](Lock& lock) {
+            lock.unlock();
+            auto const kept = keep_in_order();
+            lock.lock();
+            if (!kept)
+                counts_.last_problem = kept.error().message();
+            return kept.has_value();
+        });
     }
 
     auto keep_in_order() -> Result<void> {
@@ -564,12 +576,10 @@ class Log_Writer {
         return retire_windows();
     }
 
-    /// Is there anything to do besides landing?
-    [[nodiscard]] auto has_to_check() const -> bool {
-        if (unsynced_ || !marks_.empty())
-            return true;
-        return std::any_of(streams_.begin(), streams_.end(),
-                           [](auto const& entry) { return entry.second.unchecked > 0; });
+    [[nodiscard]] auto has_to_keep() const -> bool {
+        return !marks_.empty() || std::any_of(streams_.begin(), streams_.end(), [](auto const& entry) {
+            return entry.second.unchecked > 0 || entry.second.unsynced;
+        });
     }
 
     static constexpr std::chrono::milliseconds longest_retry_pause{5'000};
@@ -586,7 +596,6 @@ class Log_Writer {
 
     mutable std::mutex mutex_;
     std::condition_variable landing_over_;
-    std::condition_variable wake_;
     std::string id_;
     std::map<Base_Window, Own_Stream> streams_;  ///< those that anything may still have to be done for
     std::map<Base_Window, std::uint64_t> ended_; ///< of all others: how many events have landed
@@ -597,11 +606,10 @@ class Log_Writer {
     std::uint64_t tried_to_ = 0;                 ///< have been tried at least once
     bool landing_ = false;
     bool id_is_taken_ = false; ///< by another writer; touched by whoever has set landing_
-    bool unsynced_ = false;
     bool closed_ = false;
-    Rest rest_ = Rest::until_event;                 ///< of the background thread
     std::optional<Own_Manifest<Storage>> manifest_; ///< touched by whoever has set landing_
-    std::thread background_;
+    Worker lander_;
+    Worker keeper_;
 
     std::deque<std::pair<Late_Mark_Name, Late_Mark>> marks_; ///< made, but not yet known to be stored
 

@@ -32,6 +32,7 @@ struct Own_Stream {
     Line_Seal seal;
     std::uint64_t landed;
     std::uint64_t unchecked = 0; ///< landed, but not yet compared with the ledger; under an earlier writer id, too
+    bool unsynced = false;       ///< something landed since the last sync
     Batch in_flight;             ///< never changes while a write runs
     Batch pending;
     std::optional<Storage_Key> piece; ///< the piece that grows now,
@@ -39,6 +40,8 @@ struct Own_Stream {
     bool in_doubt = false;   ///< an append failed, nobody knows how far: what is in flight goes into a piece of its own
     bool registered = false; ///< the manifest names this half-hour
 
+    /// Is nothing left to do for what was recorded so far?
+    [[nodiscard]] auto is_done() const noexcept -> bool { return waiting() == 0 && unchecked == 0 && !unsynced; }
     [[nodiscard]] auto waiting() const noexcept -> std::uint64_t { return in_flight.count + pending.count; }
 
     /// Appends one event to `pending`; see Event_Log::record.
@@ -81,6 +84,7 @@ struct Own_Stream {
     void settle() noexcept {
         landed += in_flight.count;
         unchecked += in_flight.count;
+        unsynced = true;
         in_flight.count = 0;
         in_flight.lines.clear();
         in_doubt = false;

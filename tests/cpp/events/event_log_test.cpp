@@ -686,6 +686,12 @@ TEST_SUITE("events/event_log") {
         CHECK(stored_names(*log, two) == each_once({"a"}));
     }
 
+    TEST_CASE("a log that is dropped right after its first event lands it and leaves no thread behind") {
+        World world;
+        record(*world.open(World::quiet()), at("2026-02-13T14:00"), "a");
+        CHECK(stored_names(*world.open(), two) == each_once({"a"}));
+    }
+
     TEST_CASE("closing does not wait out a pause, can be repeated, and is final") {
         World world;
         auto options = World::quiet(); // an hour between flushes

@@ -208,6 +208,7 @@ TEST_SUITE("namespaces/analytics/event") {
         CHECK(Taken(Request_View{.duration_us = std::numeric_limits<std::int64_t>::max()})->duration_us ==
               most_duration_us);
         CHECK_FALSE(Taken(Request_View{})->duration_us);
+        CHECK(Taken(Request_View{.content_bytes = UINT64_MAX})->content_bytes == (std::uint64_t{1} << 53) - 1);
         CHECK(error_of(Request_View{.duration_us = -1}).code == Errc::invalid_argument);
         for (int const status : {-1, 1, 99, 1'000}) {
             CAPTURE(status);

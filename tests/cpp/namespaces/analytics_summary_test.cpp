@@ -182,6 +182,19 @@ TEST_SUITE("namespaces/analytics/summary") {
         CHECK(shown({}).avg_duration_ms == 0);
     }
 
+    TEST_CASE("a sum that is too large for a reader stays at the largest, and the window can still be read") {
+        Analytics_Summary summary;
+        auto record = event("/");
+        record.content_bytes = INT64_MAX;
+        summary.add(record);
+        summary.add(record);
+        auto again = from_text(text_of(summary)).value();
+        CHECK(again.total_bytes == INT64_MAX);
+        again.merge(summary);
+        CHECK(from_text(text_of(again)).value().total_bytes == INT64_MAX);
+        CHECK(again.total_requests == 4);
+    }
+
     TEST_CASE("the top 20 of a parent hold a path that is in the top 20 of no child") {
         Analytics_Summary parent;
         std::deque<std::string> names;

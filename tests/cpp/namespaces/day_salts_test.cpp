@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/analytics_site.hpp"
+#include "support/format_page.hpp"
 #include "support/printers.hpp"
 #include "support/scratch_folder.hpp"
 #include <memfs_cache/storage/disk.hpp>
@@ -108,6 +109,19 @@ TEST_SUITE("namespaces/analytics/day_salts") {
             CHECK(site->visitor_hash("198.18.0.1", time_at("2026-02-13T14:10")).empty() ==
                   (kind == Verdict::Kind::unknown_before));
         }
+    }
+
+    TEST_CASE("the salts of docs/format.md are read and written") {
+        auto const documented = [](std::string const& name) {
+            auto text = testing::documented(name);
+            text.pop_back();
+            return text;
+        };
+        auto const salt = parse_salt(documented("salt")).value();
+        REQUIRE(salt);
+        CHECK((*salt)[15] == 15);
+        CHECK(salt_text(*salt) == documented("salt"));
+        CHECK_FALSE(parse_salt(documented("destroyed salt")).value());
     }
 
     TEST_CASE("on disk a salt is readable by its owner only") {

@@ -142,7 +142,7 @@ auto prepared_line() -> Bytes {
     return stored.substr(stored.find('\n') + 1);
 }
 
-auto record_into_memory() -> Pair {
+auto record_into_memory() -> Sides {
     return {[site = std::make_shared<Site<Storage_Memory>>(Storage_Memory())](std::size_t operations) {
                 site->record(operations);
             },
@@ -154,7 +154,7 @@ auto record_into_memory() -> Pair {
             }};
 }
 
-auto record_to_disk() -> Pair {
+auto record_to_disk() -> Sides {
     auto const disk = std::make_shared<Disk_Site>();
     auto const file = std::make_shared<Unique_Fd>(
         ::open((disk->folder.path() / "bare").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
@@ -177,7 +177,7 @@ auto record_to_disk() -> Pair {
             }};
 }
 
-auto import_a_log() -> Pair {
+auto import_a_log() -> Sides {
     auto const disk = std::make_shared<Disk_Site>();
     auto const log = disk->folder.path() / "access.log";
     std::ofstream(log) << disk->site.traffic.log_lines(20'000);
@@ -208,7 +208,7 @@ auto import_a_log() -> Pair {
 };
 }
 
-auto cold_half_hour() -> Pair {
+auto cold_half_hour() -> Sides {
     auto const disk = std::make_shared<Disk_Site>();
     disk->finish(100'000);
     return {[disk](std::size_t operations) {
@@ -221,7 +221,7 @@ auto cold_half_hour() -> Pair {
             }};
 }
 
-auto warm_final_window() -> Pair {
+auto warm_final_window() -> Sides {
     auto const disk = std::make_shared<Disk_Site>();
     disk->finish(100'000);
     return {[disk](std::size_t operations) {
@@ -237,7 +237,7 @@ auto warm_final_window() -> Pair {
             }};
 }
 
-auto first_read_of_a_final_window() -> Pair {
+auto first_read_of_a_final_window() -> Sides {
     auto const disk = std::make_shared<Disk_Site>(0);
     disk->finish(100'000);
     return {[disk](std::size_t operations) {

@@ -11,17 +11,21 @@ namespace memfs_cache::bench {
 /// Does the measured thing so many times. The loop is inside, so that calling it costs nothing that counts.
 using Work = std::function<void(std::size_t operations)>;
 
-/// Ours, and the least that the machine needs for the same: what a program without this library would do.
-struct Pair {
+/// Those that are measured in turn.
+struct Sides {
     Work ours;
-    Work limit;
+    Work limit;                             ///< the least that the machine needs for the same
+    Work peer = {};                         ///< a well-known way to do the same, where there is one on this machine
+    std::function<void()> after_round = {}; ///< outside the clock: checks what was done and makes room for the next
 };
 
-/// One line of the table. `make` sets up what both sides need; it runs only if the row is chosen.
+/// One line of the table. `make` sets up what the sides need; it runs only if the row is chosen.
 struct Row {
     std::string name;  ///< what is done, such as "put, disk, 200 bytes"
     std::string limit; ///< what it is compared with
-    std::function<Pair()> make;
+    std::function<Sides()> make;
+    std::string peer = {};      ///< whose way the peer's is; "" for none
+    std::size_t operations = 0; ///< in each round and on each side; 0: as many as take 20 ms
 };
 
 using Rows = std::vector<Row>;

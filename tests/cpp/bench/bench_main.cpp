@@ -8,6 +8,7 @@
 #include <exception>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 using namespace memfs_cache::bench;
 
@@ -69,20 +70,53 @@ auto in_words(double nanoseconds) -> std::string {
     return text;
 }
 
-/// Runs both sides in turn, so that a change of the machine's speed meets both, and prints one line of the table.
-void measure(Row const& row, std::size_t rounds) {
-    auto const pair = row.make();
-    auto const our_count = operations_for_a_round(pair.ours);
-    auto const limit_count = operations_for_a_round(pair.limit);
-    std::vector<double> ours, limits, ratios;
-    for (std::size_t round = 0; round < rounds; ++round) {
-        ours.push_back(time_of(pair.ours, our_count) / static_cast<double>(our_count));
-        limits.push_back(time_of(pair.limit, limit_count) / static_cast<double>(limit_count));
-        ratios.push_back(ours.back() / limits.back());
+/// One of the sides, over all rounds.
+class Side {
+  public:
+    Side(Work const& work, std::size_t operations)
+        : work_(work), operations_(operations != 0 ? operations : operations_for_a_round(work)) {}
+
+    auto run() -> double {
+        times_.push_back(time_of(work_, operations_) / static_cast<double>(operations_));
+        return times_.back();
     }
+    [[nodiscard]] auto text() const -> std::string { return in_words(median(times_)); }
+
+  private:
+    Work const& work_;
+    std::size_t operations_;
+    std::vector<double> times_;
+};
+
+/// "median (least..greatest)"
+auto in_words(std::vector<double> const& ratios) -> std::string {
     auto const [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-    std::printf("| %s | %s | %s | %s | %.3g | %.3g..%.3g |\n", row.name.c_str(), in_words(median(ours)).c_str(),
-                row.limit.c_str(), in_words(median(limits)).c_str(), median(ratios), *least, *most);
+    char text[64];
+    std::snprintf(text, sizeof text, "%.3g (%.3g..%.3g)", median(ratios), *least, *most);
+    return text;
+}
+
+/// Runs the sides in turn, so that a change of the machine's speed meets all, and prints one line of the table.
+void measure(Row const& row, std::size_t rounds) {
+    auto const sides = row.make();
+    Side ours(sides.ours, row.operations), limit(sides.limit, row.operations);
+    std::optional<Side> peer;
+    if (sides.peer)
+        peer.emplace(sides.peer, row.operations);
+    std::vector<double> to_limit, to_peer;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        auto const our_time = ours.run();
+        to_limit.push_back(our_time / limit.run());
+        if (peer)
+            to_peer.push_back(our_time / peer->run());
+        if (sides.after_round)
+            sides.after_round();
+    }
+    auto const peer_words = peer               ? row.peer + " | " + peer->text() + " | " + in_words(to_peer)
+                            : row.peer.empty() ? std::string(" | | ")
+                                               : row.peer + " (not here) | | ";
+    std::printf("| %s | %s | %s | %s | %s | %s |\n", row.name.c_str(), ours.text().c_str(), row.limit.c_str(),
+                limit.text().c_str(), in_words(to_limit).c_str(), peer_words.c_str());
     std::fflush(stdout);
 }
 
@@ -94,9 +128,10 @@ auto main(int argc, char** argv) -> int {
         std::fputs("usage: memfs_cache_bench [--only PART_OF_A_NAME] [--rounds N]\n", stderr);
         return 2;
     }
-    std::printf(
-        "| what | ours | limit of the machine | limit | ratio | ratios of %zu rounds |\n|---|---|---|---|---|---|\n",
-        arguments->rounds);
+    std::printf("%zu rounds\n\n"
+                "| what | ours | limit of the machine | limit | ours to limit | peer | peer's | ours to peer's |\n"
+                "|---|---|---|---|---|---|---|---|\n",
+                arguments->rounds);
     bool measured = false;
     try {
         for (auto const& rows : {core_rows(), storage_rows(), events_rows(), analytics_rows()})

@@ -13,7 +13,7 @@ namespace memfs_cache::bench {
 
 namespace {
 
-auto checksum_of_a_line() -> Pair {
+auto checksum_of_a_line() -> Sides {
     return {[text = Bytes(200, 'x')](std::size_t operations) {
                 for (std::size_t i = 0; i < operations; ++i)
                     keep(crc32c(0, text));
@@ -27,7 +27,7 @@ auto checksum_of_a_line() -> Pair {
             }};
 }
 
-auto hash_of_a_name() -> Pair {
+auto hash_of_a_name() -> Sides {
     static constexpr std::string_view name = "community-x";
     return {[hash = Cache_Hash()](std::size_t operations) {
                 for (std::size_t i = 0; i < operations; ++i)

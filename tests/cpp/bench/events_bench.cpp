@@ -65,7 +65,7 @@ void append_with_checksum(std::string& lines) {
     keep(crc32c(0, event));
 }
 
-auto record_into_memory() -> Pair {
+auto record_into_memory() -> Sides {
     auto const memory = std::make_shared<Logged<Storage_Memory>>(Storage_Memory());
     return {[memory](std::size_t operations) { memory->record(operations); },
             [lines = std::string()](std::size_t operations) mutable {
@@ -75,7 +75,7 @@ auto record_into_memory() -> Pair {
             }};
 }
 
-auto record_to_disk() -> Pair {
+auto record_to_disk() -> Sides {
     auto const disk = std::make_shared<Logged_On_Disk>(Recording_Mode::buffered);
     return {[disk](std::size_t operations) {
                 disk->logged.record(operations);
@@ -92,7 +92,7 @@ auto record_to_disk() -> Pair {
             }};
 }
 
-auto record_durably(std::size_t threads) -> Pair {
+auto record_durably(std::size_t threads) -> Sides {
     auto const disk = std::make_shared<Logged_On_Disk>(Recording_Mode::durable);
     return {[disk, threads](std::size_t operations) {
                 std::vector<std::thread> others;

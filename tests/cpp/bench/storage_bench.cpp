@@ -38,7 +38,7 @@ auto window_keys() -> std::vector<Storage_Key> {
     return keys;
 }
 
-auto put_into_memory() -> Pair {
+auto put_into_memory() -> Sides {
     return {[storage = std::make_shared<Storage_Memory>(), keys = window_keys()](std::size_t operations) {
                 Bytes const value(200, 'x');
                 for (std::size_t i = 0; i < operations; ++i)
@@ -90,7 +90,7 @@ void write_and_rename(std::filesystem::path const& folder, Byte_View value, Dura
     }
 }
 
-auto put_on_disk(Durability durability) -> Pair {
+auto put_on_disk(Durability durability) -> Sides {
     auto const disk = std::make_shared<On_Disk>();
     return {[disk, durability](std::size_t operations) {
                 Storage_Key const key("value");
@@ -105,7 +105,7 @@ auto put_on_disk(Durability durability) -> Pair {
             }};
 }
 
-auto append_on_disk(Durability durability) -> Pair {
+auto append_on_disk(Durability durability) -> Sides {
     auto const disk = std::make_shared<On_Disk>();
     auto const file = std::make_shared<Unique_Fd>(
         ::open((disk->bare / "segment").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));

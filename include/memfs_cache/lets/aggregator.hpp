@@ -78,7 +78,7 @@ class LETS_Aggregator {
     static void transform(Event const& event, Summary& summary) { summary.add(event); }
     /// Save: a final window, only over the version that was looked at. It is on the disk after the next sync of the
     /// storage: a window can be built again, so one sync for all windows of a question is enough.
-    /// @return false if another process saved it meanwhile
+    /// @return false if another process saved it meanwhile, or nobody knows whether it is there
     [[nodiscard]] auto save(Saved_Window_Head const& head, Summary const& summary, Precondition const& when)
         -> Result<bool> {
         Bytes bytes;
@@ -88,7 +88,10 @@ class LETS_Aggregator {
         auto const written = storage_.put(key_of(head.window), bytes, when, until_sync);
         if (!written)
             return written.error();
-        if (written->state != Put_State::applied)
+        if (written->state == Put_State::not_applied)
+            return false;
+        ++saved_windows_; // also if it only may be there: whoever finds it there needs the sync
+        if (written->state == Put_State::unknown)
             return false;
         if (auto const moved = move_latest(head, bytes); !moved)
             return moved.error();
@@ -490,9 +493,15 @@ class LETS_Aggregator {
 
     /// Hands an answer out once what was saved on the way to it is on the disk.
     auto synced(Result<Answer> answer) -> Result<Answer> {
-        if (answer && unsynced_.exchange(false))
-            if (auto const done = storage_.sync(); !done)
-                return done.error();
+        if (!answer)
+            return answer;
+        std::unique_lock const lock(sync_mutex_); // an answer that another thread saved may be among these
+        auto const saved = saved_windows_.load();
+        if (saved == synced_windows_)
+            return answer;
+        if (auto const done = storage_.sync(); !done)
+            return done.error();
+        synced_windows_ = saved;
         return answer;
     }
 
@@ -504,7 +513,9 @@ class LETS_Aggregator {
 
     Storage& storage_;
     Event_Log<Storage>& log_;
-    std::atomic<bool> unsynced_{false};
+    std::atomic<std::uint64_t> saved_windows_{0}; ///< how many were saved,
+    std::mutex sync_mutex_;
+    std::uint64_t synced_windows_ = 0; ///< and how many of them are on the disk for certain
     Cache cache_;
     std::mutex turns_mutex_;
     std::condition_variable turns_changed_;

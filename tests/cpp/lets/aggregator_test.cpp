@@ -170,6 +170,52 @@ TEST_SUITE("lets/aggregator") {
         CHECK(raw_reads == 0);
     }
 
+    TEST_CASE("what a question saved is synced once before it is answered, and nothing is when nothing was saved") {
+        World world;
+        Process process(world.store, at("2026-02-13T16:00"));
+        process.record(at("2026-02-13T14:00"), "a");
+        process.record(at("2026-02-13T15:40"), "b");
+        REQUIRE(process.log->flush());
+        process.clock->set(at("2026-03-02T00:00"));
+        std::string order; // of the writes of windows and of the syncs
+        world.store.hook = [&](Store::Operation operation, std::string const& key) {
+            if (operation == Store::Operation::put && key.find("/aggregations/") != std::string::npos)
+                order += 'w';
+            if (operation == Store::Operation::sync)
+                order += 's';
+            return Store::Verdict{};
+        };
+        CHECK(process.total(Window_Type::daily, "2026-02-13") == 2);
+        CHECK(order == "wwwwws"); // two half-hours, two hours and the day
+        CHECK(process.total(Window_Type::daily, "2026-02-13") == 2);
+        CHECK(order == "wwwwws");
+    }
+
+    TEST_CASE("an answer that could not be synced is an error, and the next one tries again") {
+        World world;
+        Process process(world.store, at("2026-02-13T16:00"));
+        process.record(at("2026-02-13T14:00"), "a");
+        REQUIRE(process.log->flush());
+        process.clock->set(at("2026-03-02T00:00"));
+        bool broken = true;
+        int syncs = 0;
+        world.store.hook = [&](Store::Operation operation, std::string const&) -> Store::Verdict {
+            if (operation != Store::Operation::sync)
+                return {};
+            ++syncs;
+            return {broken ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
+        };
+        for (int i = 0; i < 2; ++i) {
+            auto const answer = process.aggregator.query(window(Window_Type::daily, "2026-02-13"));
+            REQUIRE(answer.has_error());
+            CHECK(answer.error().code == Errc::unavailable);
+        }
+        broken = false;
+        CHECK(process.total(Window_Type::daily, "2026-02-13") == 1);
+        CHECK(process.total(Window_Type::daily, "2026-02-13") == 1);
+        CHECK(syncs == 3);
+    }
+
     TEST_CASE("deleting any saved windows and asking again gives identical bytes, also elsewhere and a day later") {
         auto const seed = std::random_device{}();
         CAPTURE(seed);

@@ -6,7 +6,9 @@ namespace memfs_cache {
 void Own_Stream::inherit(Own_Stream&& other) {
     unchecked = other.unchecked;
     unsynced = other.unsynced;
+    last_landed_number = other.last_landed_number;
     pending.count = other.waiting();
+    pending.last_number = other.pending.count > 0 ? other.pending.last_number : other.in_flight.last_number;
     pending.first_time = other.in_flight.count > 0 ? other.in_flight.first_time : other.pending.first_time;
     pending.lines = std::move(other.in_flight.lines) + other.pending.lines;
     auto position = landed;

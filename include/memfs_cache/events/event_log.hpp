@@ -14,7 +14,8 @@ namespace memfs_cache {
 /// storage writes. What is stored, in which order, and why nothing is lost or counted twice: docs/format.md and
 /// ARCHITECTURE.md, "The event log".
 ///
-/// Threads   every call from any thread. Up to two background threads, begun when there is something to do.
+/// Threads   every call from any thread. Up to two background threads, begun when there is something to do; none in the
+///           mode per_request, where recording does what they do elsewhere.
 /// Processes any number on one storage. A child after fork() may go on using its copy: it writes as a process of its
 ///           own, and leaves to its parent what the parent had in its buffer.
 /// Ownership refers to the storage, which must outlive it. The destructor closes.
@@ -66,17 +67,23 @@ class Event_Log {
     /// @param  append  (std::string& out): appends one JSON object with at least one member, no blank before the first
     ///                 and no line break
     /// @errors invalid_argument for a time before 1970 or more than 24 h ahead of the clock, or text that is no such
-    ///         object; too_large; throttled if the buffer is full (counted as dropped); closed. In durable mode also
-    ///         indeterminate: the event is not known to be stored, stays in the buffer and is tried again
+    ///         object; too_large; throttled if the buffer is full (counted as dropped); closed. In the modes durable and
+    ///         per_request also indeterminate: the event is not known to be stored, stays in the buffer and is tried
+    ///         again, at the latest with the next one. None where recording is off: nothing happens
     /// Cost    buffered: one lock and a copy into the buffer, nothing allocated in the steady state
     template <class Append>
     [[nodiscard]] auto record(Utc_Time time, Append&& append) -> Result<void> {
+        if (!is_recording())
+            return {};
         if (time < earliest_time)
             return fail(Errc::invalid_argument, "timestamp: before 1970");
         if (time > latest_time || time > clock_->now() + std::chrono::hours(24))
             return fail(Errc::invalid_argument, "timestamp: more than 24 hours ahead of the clock");
         return writer().record(time, append);
     }
+
+    [[nodiscard]] auto recording() const noexcept -> Recording_Mode { return options_.mode; }
+    [[nodiscard]] auto is_recording() const noexcept -> bool { return options_.mode != Recording_Mode::off; }
 
     /// Lands everything that was recorded before the call, and looks whether it came late.
     /// @errors what the storage says; what could not be landed stays in the buffer and is tried again

@@ -8,23 +8,18 @@
 #include <memfs_cache/events/manifest.hpp>
 #include <memfs_cache/events/own_stream.hpp>
 #include <memfs_cache/events/process_mark.hpp>
+#include <memfs_cache/events/recording_mode.hpp>
 
 #include <condition_variable>
-#include <deque>
+#include <exception>
 #include <functional>
+#include <list>
 #include <map>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace memfs_cache {
-
-/// When a recorded event is on the storage.
-enum class Recording_Mode {
-    buffered, ///< a background thread lands what came in every flush interval, and syncs each second
-    durable,  ///< record() returns after the event has survived loss of power; callers share the writes
-};
 
 struct Event_Log_Options {
     Recording_Mode mode = Recording_Mode::buffered;
@@ -46,14 +41,15 @@ struct Recording_Counts {
     std::string last_problem;         ///< what the storage said last; "" after all has landed
 };
 
-/// The writing half of an Event_Log, in one process: buffers, one background thread, and a writer id of its own. A
-/// child after fork() makes a new one and leaves this one alone.
+/// The writing half of an Event_Log, in one process: buffers, background threads, and a writer id of its own. A child
+/// after fork() makes a new one and leaves this one alone.
 ///
 /// The order of the steps is the protocol of docs/format.md, "Events": a half-hour stands in the manifest before its
 /// first byte lands, the ledger is read after a landing, and what landed in a closed half-hour is marked.
 ///
-/// Locks    `mutex_` guards the buffers and numbers and is never held during I/O. Whoever has set `landing_` is the one
-///          who writes. `check_mutex_` is taken before `mutex_`.
+/// Locks    `mutex_` guards the buffers and numbers and is never held during I/O. Whoever has the Turn is the one who
+///          writes. `check_mutex_` is taken before `mutex_`.
+/// Memory   two buffers for each half-hour that is not over; for each one that is, 64 bytes: a megabyte a year.
 template <StorageBackend Storage>
 class Log_Writer {
   public:
@@ -96,20 +92,28 @@ class Log_Writer {
         if (!added)
             return added.error();
         waiting_bytes_ += *added;
+        auto const window = stream.window;
         auto const number = ++counts_.recorded;
+        stream.pending.last_number = number;
         if (!outlives_process_)
             land_straight(lock, stream);
         if (waiting_bytes_ > 0)
             wake(lander_, &Log_Writer::run_lander);
-        if (options_.mode == Recording_Mode::durable)
-            return wait_until_landed(lock, number);
+        if (options_.mode == Recording_Mode::buffered)
+            return {};
+        auto const landed = land(lock, [&] { return has_landed(window, number); });
+        if (!works_in_background())
+            keep_if_due(lock);
+        if (!landed)
+            return fail(Errc::indeterminate,
+                        "the event is not known to be stored, and is tried again: " + landed.error().message());
         return {};
     }
 
     [[nodiscard]] auto flush() -> Result<void> {
         {
             Lock lock(mutex_);
-            if (auto const landed = land(lock); !landed)
+            if (auto const landed = land_all(lock); !landed)
                 return landed.error();
         }
         return check(Marking::at_once);
@@ -170,6 +174,24 @@ class Log_Writer {
         std::condition_variable woken;
         bool sleeps = true; ///< until it is told of something to do
     };
+    /// The turn to write: of one at a time, who gives the lock back while it lasts.
+    class Turn {
+      public:
+        /// Whoever holds the lock takes it when nobody has it.
+        Turn(Log_Writer& writer, Lock& lock) : writer_(writer), lock_(lock) { writer_.landing_ = true; }
+        Turn(Turn const&) = delete;
+        auto operator=(Turn const&) -> Turn& = delete;
+        ~Turn() {
+            if (!lock_.owns_lock())
+                lock_.lock();
+            writer_.landing_ = false;
+            writer_.landing_over_.notify_all();
+        }
+
+      private:
+        Log_Writer& writer_;
+        Lock& lock_;
+    };
     enum class Marking {
         at_once,
         by_timer, ///< leaves a minute between marks, so that no storm of late events becomes one of revisions
@@ -182,6 +204,7 @@ class Log_Writer {
                 auto const ended = ended_.find(window);
                 auto const landed = ended == ended_.end() ? 0 : ended->second;
                 found = streams_.try_emplace(window, id_, window, landed).first;
+                found->second.last_landed_number = counts_.recorded; // whatever of it came before has landed
             }
             last_stream_ = &found->second;
         }
@@ -190,24 +213,49 @@ class Log_Writer {
 
     // Landing
 
-    /// Lands everything recorded before the call. Callers that come while another lands share the next landing.
-    auto land(Lock& lock) -> Result<void> {
-        auto const wanted = counts_.recorded;
-        while (landing_)
-            landing_over_.wait(lock);
-        if (landed_to_ >= wanted)
-            return {};
-        landing_ = true;
-        auto const result = land_waiting(lock);
-        if (result) {
+    /// Lands everything recorded before the call, or at least until `is_enough`. Callers that come while another lands
+    /// share the next landing and its outcome; so nobody waits for more than two.
+    template <class Enough>
+    auto land(Lock& lock, Enough&& is_enough) -> Result<void> {
+        auto const mine = landings_begun_ + 1; // the first that takes everything
+        while (!is_enough()) {
+            if (landings_over_ >= mine)
+                return landed_;
+            if (landing_ || keeper_waits_)
+                landing_over_.wait(lock);
+            else
+                land_once(lock);
+        }
+        return {};
+    }
+
+    auto land_all(Lock& lock) -> Result<void> {
+        return land(lock, [this, wanted = counts_.recorded] { return landed_to_ >= wanted; });
+    }
+
+    void land_once(Lock& lock) {
+        Turn const turn(*this, lock);
+        ++landings_begun_;
+        landed_ = guarded([&] { return land_waiting(lock); });
+        if (!lock.owns_lock())
+            lock.lock();
+        ++landings_over_;
+        if (landed_) {
             counts_.last_problem.clear();
         } else {
             ++counts_.failed_flushes;
-            counts_.last_problem = result.error().message();
+            counts_.last_problem = landed_.error().message();
         }
-        landing_ = false;
-        landing_over_.notify_all();
-        return result;
+    }
+
+    /// Makes an exception, such as of too little memory, a failure like that of a storage: it can be tried again.
+    template <class Work>
+    static auto guarded(Work&& work) -> Result<void> {
+        try {
+            return work();
+        } catch (std::exception const& error) {
+            return fail(Errc::internal, error.what());
+        }
     }
 
     auto land_waiting(Lock& lock) -> Result<void> {
@@ -228,7 +276,6 @@ class Log_Writer {
             lock.unlock();
             auto const result = land_batch(batch);
             lock.lock();
-            tried_to_ = taken_to;
             if (!result)
                 return result.error();
             if (!*result) {
@@ -302,25 +349,29 @@ class Log_Writer {
     /// @return whether it landed; otherwise it is in doubt, or the writer id is taken
     auto append(Own_Stream& stream) -> bool {
         auto const& batch = stream.in_flight;
+        auto piece = std::exchange(stream.piece, std::nullopt);
+        auto at = stream.piece_bytes;
         Bytes with_header;
-        if (!stream.piece) {
+        if (!piece) {
             Segment_Name const name{batch.first_time, id_, stream.landed, std::nullopt};
-            stream.piece = Storage_Key(paths_.raw_folder(stream.window) + name.text());
-            stream.piece_bytes = 0;
+            piece.emplace(paths_.raw_folder(stream.window) + name.text());
+            at = 0;
             with_header = segment_header(name, stream.window, clock_.now()).append(batch.lines);
         }
         auto const& bytes = with_header.empty() ? batch.lines : with_header;
-        auto const written = storage_.append(*stream.piece, stream.piece_bytes, bytes, durability());
-        if (written && written->state == Put_State::applied) {
-            stream.piece_bytes += bytes.size();
-            return true;
-        }
-        // Nothing is appended behind bytes that are not known. If the piece has another size than this writer gave it,
-        // somebody else writes it.
-        stream.piece.reset();
-        bool const untouched = written && written->state == Put_State::not_applied;
-        (untouched ? id_is_taken_ : stream.in_doubt) = true;
-        return false;
+        // Nothing is appended behind bytes that are not known, and they are not known until the storage says so.
+        stream.in_doubt = true;
+        auto const written = storage_.append(*piece, at, bytes, durability());
+        if (!written || written->state == Put_State::unknown)
+            return false;
+        stream.in_doubt = false;
+        // If the piece has another size than this writer gave it, somebody else writes it.
+        id_is_taken_ = written->state == Put_State::not_applied;
+        if (id_is_taken_)
+            return false;
+        stream.piece = std::move(piece);
+        stream.piece_bytes = at + bytes.size();
+        return true;
     }
 
     /// Puts what is in flight into a piece of its own, the same bytes under the same name until it is known to be
@@ -350,7 +401,7 @@ class Log_Writer {
     /// Memory keeps nothing beyond the process, so nothing is gained by waiting. The lock stays held: there is no I/O
     /// to wait for.
     void land_straight(Lock& lock, Own_Stream& stream) {
-        if (!landing_ && stream.piece && stream.in_flight.count == 0) {
+        if (!landing_ && stream.registered && stream.piece && stream.in_flight.count == 0) {
             stream.send_pending();
             if (append(stream)) {
                 settle(stream);
@@ -359,27 +410,21 @@ class Log_Writer {
                 return;
             }
         }
-        (void)land(lock); // what it could not land is counted, and tried again
+        (void)land_all(lock); // what it could not land is counted, and tried again
     }
 
     void settle(Own_Stream& stream) {
         counts_.landed += stream.in_flight.count;
         waiting_bytes_ -= stream.in_flight.lines.size();
         stream.settle();
+        stream.unsynced = durability() == Durability::buffered;
         wake(keeper_, &Log_Writer::run_keeper);
     }
 
-    auto wait_until_landed(Lock& lock, std::uint64_t number) -> Result<void> {
-        while (landed_to_ < number && tried_to_ < number) {
-            if (landing_)
-                landing_over_.wait(lock);
-            else
-                (void)land(lock);
-        }
-        if (landed_to_ >= number)
-            return {};
-        return fail(Errc::indeterminate,
-                    "the event is not known to be stored, and is tried again: " + counts_.last_problem);
+    /// Has the event of this number landed? Whatever becomes of events of other half-hours.
+    [[nodiscard]] auto has_landed(Base_Window window, std::uint64_t number) const -> bool {
+        auto const found = streams_.find(window);
+        return found == streams_.end() || found->second.last_landed_number >= number;
     }
 
     /// Goes on under a new writer id with all that waits. What landed under the old one stays where it is.
@@ -422,12 +467,17 @@ class Log_Writer {
         auto const now = Steady::now();
         if (marking == Marking::by_timer && last_marked_ && now < *last_marked_ + between_marks)
             std::erase_if(landed, [&](auto const& entry) { return entry.first.end() <= *closed_until; });
+        decltype(marks_) made;
+        for (auto& [day, mark] : marks_of(landed, *closed_until, clock_.now(), false))
+            made.emplace_back(Late_Mark_Name{day, mark.bits(), {}, {}}, std::move(mark));
         {
             Lock const lock(mutex_);
-            for (auto& [day, mark] : marks_of(landed, *closed_until, clock_.now(), false)) {
-                marks_.emplace_back(Late_Mark_Name{day, mark.bits(), id_, std::to_string(next_mark_++)}, mark);
+            for (auto& [name, mark] : made) {
+                name.writer = id_;
+                name.serial = std::to_string(next_mark_++);
                 last_marked_ = now;
             }
+            marks_.splice(marks_.end(), made);
             for (auto const& [window, count] : landed)
                 if (auto const found = streams_.find(window); found != streams_.end())
                     found->second.unchecked -= count;
@@ -459,13 +509,14 @@ class Log_Writer {
         std::vector<Base_Window> windows;
         {
             Lock const lock(mutex_);
+            windows.reserve(streams_.size());
             for (auto& [window, stream] : streams_)
                 if (std::exchange(stream.unsynced, false))
                     windows.push_back(window);
         }
         if (windows.empty())
             return {};
-        auto const synced = storage_.sync();
+        auto const synced = guarded([&] { return storage_.sync(); });
         if (!synced) {
             Lock const lock(mutex_);
             for (auto const window : windows)
@@ -479,29 +530,24 @@ class Log_Writer {
     auto retire_windows() -> Result<void> {
         std::unique_lock const no_checks(check_mutex_);
         Lock lock(mutex_);
+        auto const now = clock_.now();
+        if (!marks_.empty() || !has_window_to_retire(now))
+            return {};
+        keeper_waits_ = true; // those who land come again at once and would never let it in
         while (landing_)
             landing_over_.wait(lock);
-        if (!marks_.empty())
-            return {};
-        auto const now = clock_.now();
-        auto const grace = settings_.get().grace;
+        keeper_waits_ = false;
+        Turn const turn(*this, lock);
         std::set<Base_Window> open;
         std::set<Base_Window> over;
-        for (auto const& [window, stream] : streams_) {
-            bool const is_over = stream.is_done() && now > window.end() + grace;
+        for (auto const& [window, stream] : streams_)
             if (stream.registered)
-                (is_over ? over : open).insert(window);
-        }
-        if (over.empty())
-            return {};
-        landing_ = true;
+                (stream.is_done() && is_over(window, now) ? over : open).insert(window);
         lock.unlock();
         auto const is_ours = manifest_->set(open, now);
-        lock.lock();
-        landing_ = false;
-        landing_over_.notify_all();
         if (!is_ours)
             return is_ours.error();
+        lock.lock();
         for (auto const window : over) {
             auto const found = streams_.find(window);
             found->second.registered = false;
@@ -514,13 +560,28 @@ class Log_Writer {
         return {};
     }
 
+    [[nodiscard]] auto is_over(Base_Window window, Utc_Time now) const -> bool {
+        return now > window.end() + settings_.get().grace;
+    }
+    /// One that nothing but a sync may be left to be done for.
+    [[nodiscard]] auto has_window_to_retire(Utc_Time now) const -> bool {
+        return std::any_of(streams_.begin(), streams_.end(), [&](auto const& entry) {
+            auto const& stream = entry.second;
+            return stream.waiting() == 0 && stream.unchecked == 0 && is_over(entry.first, now);
+        });
+    }
+
     // In the background
     //
     // Two threads, each begun when it first has something to do: one lands, the other does what may take long, such as
-    // a sync, so that no landing waits for it.
+    // a sync, so that no landing waits for it. Neither where a process may be frozen: those who record do it all.
+
+    [[nodiscard]] auto works_in_background() const noexcept -> bool {
+        return options_.mode != Recording_Mode::per_request;
+    }
 
     void wake(Worker& worker, void (Log_Writer::*work)()) {
-        if (closed_ || !std::exchange(worker.sleeps, false))
+        if (closed_ || !works_in_background() || !std::exchange(worker.sleeps, false))
             return; // closing does by itself what is left
         if (worker.thread.joinable()) {
             worker.woken.notify_one();
@@ -528,7 +589,7 @@ class Log_Writer {
         }
         try {
             worker.thread = std::thread(work, this);
-        } catch (std::system_error const& error) {
+        } catch (std::exception const& error) {
             worker.sleeps = true; // flush() and close() still do everything, and the next event tries again
             counts_.last_problem = std::string("no thread to work in the background: ") + error.what();
         }
@@ -547,33 +608,49 @@ class Log_Writer {
             }
             if (self.woken.wait_for(lock, pause, [&] { return closed_; }))
                 return;
-            pause = work(lock) ? interval : std::min(pause * 2, longest_pause);
+            auto const worked = guarded([&] { return work(lock); });
+            if (!lock.owns_lock())
+                lock.lock();
+            pause = worked ? interval : std::min(pause * 2, longest_pause);
         }
     }
 
     void run_lander() {
         auto const is_needed = [&] { return landed_to_ < counts_.recorded; };
-        run(lander_, options_.flush_interval, is_needed, [&](Lock& lock) { return land(lock).has_value(); });
+        run(lander_, options_.flush_interval, is_needed, [&](Lock& lock) { return land_all(lock); });
     }
 
     void run_keeper() {
         auto const is_needed = [&] { return has_to_keep(); };
-        run(keeper_, options_.check_interval, is_needed, [&](Lock& lock) {
-            lock.unlock();
-            auto const kept = keep_in_order();
-            lock.lock();
-            if (!kept)
-                counts_.last_problem = kept.error().message();
-            return kept.has_value();
-        });
+        run(keeper_, options_.check_interval, is_needed, [&](Lock& lock) { return keep_in_order(lock); });
     }
 
-    auto keep_in_order() -> Result<void> {
-        if (auto const checked = check(Marking::by_timer); !checked)
-            return checked.error();
-        if (auto const synced = sync(); !synced)
-            return synced.error();
-        return retire_windows();
+    /// Looks for late events, syncs, and retires what is over.
+    auto keep_in_order(Lock& lock) -> Result<void> {
+        bool const syncs =
+            works_in_background() || has_window_to_retire(clock_.now()); // a request does not wait for it
+        lock.unlock();
+        auto const kept = [&]() -> Result<void> {
+            if (auto const checked = check(Marking::by_timer); !checked)
+                return checked.error();
+            if (syncs)
+                if (auto const synced = sync(); !synced)
+                    return synced.error();
+            return retire_windows();
+        }();
+        lock.lock();
+        if (!kept)
+            counts_.last_problem = kept.error().message();
+        return kept;
+    }
+
+    /// Without a background thread: by those who record, as often. Its failures are shown and concern no event.
+    void keep_if_due(Lock& lock) {
+        auto const now = Steady::now();
+        if (now < next_keeping_ || !has_to_keep())
+            return;
+        next_keeping_ = now + options_.check_interval; // whoever comes meanwhile passes by
+        (void)keep_in_order(lock);
     }
 
     [[nodiscard]] auto has_to_keep() const -> bool {
@@ -602,16 +679,20 @@ class Log_Writer {
     Own_Stream* last_stream_ = nullptr;          ///< the one of the last event; most come to the same
     Recording_Counts counts_;                    ///< but for waiting_bytes
     std::uint64_t waiting_bytes_ = 0;            ///< of all that waits in streams_
-    std::uint64_t landed_to_ = 0;                ///< of the events numbered by counts_.recorded, all have landed,
-    std::uint64_t tried_to_ = 0;                 ///< have been tried at least once
-    bool landing_ = false;
-    bool id_is_taken_ = false; ///< by another writer; touched by whoever has set landing_
+    std::uint64_t landed_to_ = 0;                ///< of the events numbered by counts_.recorded: all have landed
+    bool landing_ = false;                       ///< somebody has the turn
+    bool keeper_waits_ = false;                  ///< for the turn, which is its next
+    std::uint64_t landings_begun_ = 0;
+    std::uint64_t landings_over_ = 0;
+    Result<void> landed_;      ///< outcome of the last landing
+    bool id_is_taken_ = false; ///< by another writer; touched by whoever has the turn
     bool closed_ = false;
-    std::optional<Own_Manifest<Storage>> manifest_; ///< touched by whoever has set landing_
+    std::optional<Own_Manifest<Storage>> manifest_; ///< touched by whoever has the turn
     Worker lander_;
     Worker keeper_;
+    Steady::time_point next_keeping_{}; ///< where there is no keeper
 
-    std::deque<std::pair<Late_Mark_Name, Late_Mark>> marks_; ///< made, but not yet known to be stored
+    std::list<std::pair<Late_Mark_Name, Late_Mark>> marks_; ///< made, but not yet known to be stored
 
     std::mutex check_mutex_; ///< one at a time makes marks and stores them
     std::uint64_t next_mark_ = 0;

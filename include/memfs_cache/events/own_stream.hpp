@@ -22,7 +22,8 @@ struct Own_Stream {
     struct Batch {
         Bytes lines; ///< sealed, each with its line end
         std::uint64_t count = 0;
-        Utc_Time first_time; ///< of the first event, in the order of recording
+        Utc_Time first_time;           ///< of the first event, in the order of recording
+        std::uint64_t last_number = 0; ///< of the last event, among all that the process has recorded
     };
 
     Own_Stream(std::string_view writer, Base_Window of, std::uint64_t already_landed)
@@ -31,6 +32,7 @@ struct Own_Stream {
     Base_Window window;
     Line_Seal seal;
     std::uint64_t landed;
+    std::uint64_t last_landed_number = 0;
     std::uint64_t unchecked = 0; ///< landed, but not yet compared with the ledger; under an earlier writer id, too
     bool unsynced = false;       ///< something landed since the last sync
     Batch in_flight;             ///< never changes while a write runs
@@ -78,13 +80,14 @@ struct Own_Stream {
         in_flight.lines.swap(pending.lines);
         in_flight.count = std::exchange(pending.count, 0);
         in_flight.first_time = pending.first_time;
+        in_flight.last_number = pending.last_number;
     }
 
     /// The batch in flight is stored.
     void settle() noexcept {
         landed += in_flight.count;
+        last_landed_number = in_flight.last_number;
         unchecked += in_flight.count;
-        unsynced = true;
         in_flight.count = 0;
         in_flight.lines.clear();
         in_doubt = false;

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <mutex>
 #include <random>
 #include <set>
@@ -22,49 +21,6 @@ using Operation = World::Operation;
 
 auto const half_past_two = window("2026-02-13T14:30");
 auto const two = window("2026-02-13T14:00");
-
-/// A door that holds whoever comes to it until it is opened.
-class Gate {
-  public:
-    void pass() {
-        std::unique_lock lock(mutex_);
-        ++arrived_;
-        changed_.notify_all();
-        changed_.wait(lock, [&] { return open_; });
-    }
-    void wait_for_somebody() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return arrived_ > 0; });
-    }
-    void open() {
-        std::unique_lock const lock(mutex_);
-        open_ = true;
-        changed_.notify_all();
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    int arrived_ = 0;
-    bool open_ = false;
-};
-
-/// Waits for what a background thread has to do sooner or later; a minute is as good as never.
-template <class Condition>
-void wait_until(Condition&& holds) {
-    auto const never = std::chrono::steady_clock::now() + 1min;
-    bool held = holds();
-    for (; !held && std::chrono::steady_clock::now() < never; held = holds())
-        std::this_thread::sleep_for(1ms);
-    REQUIRE(held);
-}
-
-auto each_once(std::set<std::string> const& names) -> Names {
-    Names expected;
-    for (auto const& name : names)
-        expected[name] = 1;
-    return expected;
-}
 
 } // namespace
 

@@ -9,9 +9,13 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -132,6 +136,49 @@ struct World {
 
 inline auto is_below(std::string const& key, std::string_view folder) -> bool {
     return key.starts_with(data_prefix + std::string(folder));
+}
+
+/// A door that holds whoever comes to it until it is opened.
+class Gate {
+  public:
+    void pass() {
+        std::unique_lock lock(mutex_);
+        ++arrived_;
+        changed_.notify_all();
+        changed_.wait(lock, [&] { return open_; });
+    }
+    void wait_for_somebody() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return arrived_ > 0; });
+    }
+    void open() {
+        std::unique_lock const lock(mutex_);
+        open_ = true;
+        changed_.notify_all();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int arrived_ = 0;
+    bool open_ = false;
+};
+
+/// Waits for what a background thread has to do sooner or later; a minute is as good as never.
+template <class Condition>
+void wait_until(Condition&& holds) {
+    auto const never = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    bool held = holds();
+    for (; !held && std::chrono::steady_clock::now() < never; held = holds())
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    REQUIRE(held);
+}
+
+inline auto each_once(std::set<std::string> const& names) -> Names {
+    Names expected;
+    for (auto const& name : names)
+        expected[name] = 1;
+    return expected;
 }
 
 } // namespace memfs_cache::testing

@@ -59,6 +59,14 @@ auto http_date(Utc_Time time) -> std::string {
     return out + " GMT";
 }
 
+void say(Log const& log, std::string_view sentence) noexcept {
+    try {
+        if (log)
+            log(sentence);
+    } catch (...) { // whoever cannot be told cannot be told of that either
+    }
+}
+
 auto answer(std::function<Response()> const& work, Log const& log) -> Response {
     std::string reason;
     try {
@@ -68,8 +76,7 @@ auto answer(std::function<Response()> const& work, Log const& log) -> Response {
     } catch (...) {
         reason = "an exception that is not a std::exception";
     }
-    if (log)
-        log("A request handler failed: " + reason);
+    say(log, "A request handler failed: " + reason);
     return error_reply(fail(Errc::internal, {}));
 }
 

@@ -77,6 +77,9 @@ using Handler = std::function<Response(Request const&)>;
 /// Is told, in a sentence, what the person who runs the host should know and no client may read.
 using Log = std::function<void(std::string_view)>;
 
+/// Tells the log, if there is one. What it throws is lost.
+void say(Log const& log, std::string_view sentence) noexcept;
+
 /// Runs the work of a request. An exception becomes a 500 that says nothing of it, and its text goes to `log`.
 [[nodiscard]] auto answer(std::function<Response()> const& work, Log const& log) -> Response;
 

@@ -5,13 +5,17 @@
 #include <memfs_cache/server/server.hpp>
 #include <memfs_cache/server/stop_signals.hpp>
 
+#include <boost/json.hpp>
+
 #include <atomic>
 #include <condition_variable>
 #include <fcntl.h>
 #include <future>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -33,15 +37,16 @@ struct Told {
 class Fixture {
   public:
     explicit Fixture(Handler handler, Server_Options options = {})
-        : server_(Server::start(
-                      {"127.0.0.1", 0},
-                      std::move(handler),
-                      [this](Request_View const& view) { hear(view); },
-                      std::move(options))
-                      .value()) {}
+        : counters_(options.counters), server_(Server::start(
+                                                   {"127.0.0.1", 0},
+                                                   std::move(handler),
+                                                   [this](Request_View const& view) { hear(view); },
+                                                   std::move(options))
+                                                   .value()) {}
 
     [[nodiscard]] auto port() const -> std::uint16_t { return server_.address().port; }
     [[nodiscard]] auto server() -> Server& { return server_; }
+    [[nodiscard]] auto server_counters() -> Server_Counters& { return *counters_; }
 
     /// Waits until so many requests were told of.
     auto told(std::size_t count) -> std::vector<Told> {
@@ -64,6 +69,7 @@ class Fixture {
     std::mutex mutex_;
     std::condition_variable heard_;
     std::vector<Told> told_;
+    std::shared_ptr<Server_Counters> counters_;
     Server server_; // last: its threads use the others
 };
 
@@ -240,10 +246,14 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("headers over the limit are 431 and name the limit") {
         Fixture fixture(echo);
-        Http_Client line(fixture.port());
-        line.send("GET /" + std::string(17'000, 'a') + " HTTP/1.1\r\nHost: test\r\n\r\n");
-        CHECK(line.receive().status == 431);
+        Http_Client many(fixture.port());
+        many.send("GET /many HTTP/1.1\r\nHost: test\r\n");
+        for (int i = 0; i < 1'000; ++i)
+            many.send("X-" + std::to_string(i) + ": some value or other\r\n");
+        CHECK(many.receive().status == 431);
         CHECK(fixture.told(1)[0].status == 431);
+        CHECK(fixture.told(1)[0].method == "GET");
+        CHECK(fixture.told(1)[0].target == "/many");
 
         Http_Client headers(fixture.port());
         headers.send("GET /path HTTP/1.1\r\nHost: test\r\nX-Secret: " + std::string(17'000, 'a') + "\r\n\r\n");
@@ -285,6 +295,184 @@ TEST_SUITE("server/server") {
             CHECK(told.status == 400);
     }
 
+    TEST_CASE("what a proxy in front may read in another way is refused, and what follows it is never a request") {
+        std::string const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+        auto const post = [](std::string const& lines) { return "POST / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n"; };
+        std::vector<std::string> const shapes{
+            post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n",
+            post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n") + "0\r\n\r\n",
+            post("Content-Length: 5\r\nContent-Length: 5\r\n") + "abcde",
+            post("Content-Length: 5, 5\r\n") + "abcde",
+            post("Content-Length: +5\r\n") + "abcde",
+            post("Content-Length: 0x5\r\n") + "abcde",
+            post("Content-Length: 18446744073709551621\r\n") + "abcde", // 5 in 64 bits
+            post("Transfer-Encoding: gzip\r\n"),
+            post("Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n",
+            post("Transfer-Encoding: chunked, chunked\r\n"),
+            post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n") + "0\r\n\r\n",
+            post("Transfer-Encoding: \x0b"
+                 "chunked\r\n") +
+                "0\r\n\r\n",
+            post("Transfer-Encoding : chunked\r\n"),
+            post("Content-Length : 5\r\n"),
+            post("X-Folded: a\r\n b\r\n"),
+            post("X-Folded: a\r\n\tTransfer-Encoding: chunked\r\n"),
+            post(" X-Folded: at once\r\n"),
+            "POST / HTTP/1.1\nHost: a\nContent-Length: 0\n\n\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\nContent-Length: 0\r\n\r\n",
+            post("X-Bare: a\rContent-Length: 5\r\n"),
+            post(std::string("X-Nul: a\0b\r\n", 13)),
+            post("X-Bell: \a\r\n"),
+            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1 \r\nHost: a\r\n\r\n",
+            "POST / http/1.1\r\nHost: a\r\n\r\n",
+            "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET ftp://a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a/b@c\r\n\r\n",
+            "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+        };
+        std::atomic<int> handled{0};
+        Fixture fixture([&](Request const& request) {
+            ++handled;
+            return echo(request);
+        });
+        for (auto const& shape : shapes) {
+            CAPTURE(shape);
+            Http_Client client(fixture.port());
+            client.send(shape + smuggled);
+            CHECK(client.receive().status == 400);
+            CHECK(client.is_closed());
+        }
+        CHECK(handled == 0);
+        CHECK(fixture.told(shapes.size()).size() == shapes.size());
+    }
+
+    TEST_CASE("a refusal among requests sent ahead loses no answer before it and is the last") {
+        Fixture fixture(echo);
+        for (std::string const wrong : {"GET /x HTTP/1.1\r\nHost : a\r\n\r\n", "nonsense\r\n\r\n",
+                                        "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+            CAPTURE(wrong);
+            Http_Client client(fixture.port());
+            client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nb" +
+                        wrong + "GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+            CHECK(client.receive().body == "GET /1 ");
+            CHECK(client.receive().body == "POST /2 b");
+            auto const last = client.receive();
+            CHECK(last.status == 400);
+            CHECK(last.headers.value("Connection") == "close");
+            CHECK(client.is_closed());
+        }
+        CHECK(fixture.told(9).size() == 9);
+    }
+
+    TEST_CASE("a target over its limit is 414 and names the limit, whole or not") {
+        Server_Options options;
+        options.target_limit_bytes = 100;
+        Fixture fixture(echo, options);
+        Http_Client whole(fixture.port());
+        whole.send("GET /" + std::string(100, 'a') + " HTTP/1.1\r\nHost: test\r\n\r\n");
+        auto const reply = whole.receive();
+        CHECK(reply.status == 414);
+        CHECK(reply.body.find("limit of 100 bytes (target_limit)") != std::string::npos);
+        CHECK(whole.is_closed());
+        CHECK(fixture.told(1)[0].target == "/" + std::string(100, 'a'));
+
+        Http_Client endless(fixture.port());
+        endless.send("GET /" + std::string(20'000, 'a'));
+        CHECK(endless.receive().status == 414);
+        CHECK(fixture.told(2)[1].method == "GET");
+
+        CHECK(Http_Client(fixture.port()).get("/" + std::string(99, 'a')).status == 200);
+        CHECK(options.counters->of(Refusal::target_too_long) == 2);
+    }
+
+    TEST_CASE("a client that speaks TLS is told at once that this is not a place for it") {
+        Server_Options options;
+        options.request_timeout = options.idle_timeout = 1h;
+        Fixture fixture(echo, options);
+        Http_Client client(fixture.port());
+        client.send(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)); // and waits
+        CHECK(client.receive().status == 400);
+        CHECK(client.is_closed());
+        CHECK(fixture.told(1)[0].method.empty());
+    }
+
+    TEST_CASE("trailers are read and are no headers, as they come after all that was decided by headers") {
+        Fixture fixture([](Request const& request) {
+            return text_reply(request.body + "|" + std::string(request.headers.value("X-API-Key")));
+        });
+        Http_Client client(fixture.port());
+        std::string const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.send(head + "3;name=value\r\nabc\r\n0\r\nX-API-Key: secret\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n");
+        CHECK(client.receive().body == "abc|");
+        CHECK(fixture.told(1)[0].forwarded_for.empty());
+        CHECK(client.get("/").status == 200);
+    }
+
+    TEST_CASE("broken chunks are refused") {
+        std::string const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        std::vector<std::string> const bodies{"\r\n",
+                                              "-1\r\na\r\n",
+                                              "g\r\n",
+                                              "3\r\nabcd\r\n0\r\n\r\n",
+                                              "3 \r\nabc\r\n0\r\n\r\n",
+                                              "0x3\r\nabc\r\n0\r\n\r\n",
+                                              "3\nabc\r\n0\r\n\r\n",
+                                              "10000000000000003\r\nabc\r\n0\r\n\r\n",
+                                              "0\r\nno colon\r\n\r\n",
+                                              "0\r\nContent-Length: 5\r\n\r\n"};
+        Fixture fixture(echo);
+        for (auto const& body : bodies) {
+            CAPTURE(body);
+            Http_Client client(fixture.port());
+            client.send(head + body);
+            client.shut_down_sending();
+            CHECK(client.receive().status == 400);
+            CHECK(client.is_closed());
+        }
+    }
+
+    TEST_CASE("what stands around chunks is limited as headers are") {
+        std::string const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Fixture fixture(echo);
+        for (std::string const begin : {"3;", "0;", "0\r\nX-Trailer: ", "0\r\n"}) {
+            CAPTURE(begin);
+            Http_Client client(fixture.port());
+            client.send(head + begin);
+            bool const is_lines = begin == "0\r\n";
+            for (int i = 0; i < 2'000; ++i)
+                client.send(is_lines ? "X-Line: 3456789\r\n" : "a=23456789;");
+            CHECK(client.receive().status == 431);
+        }
+        CHECK(fixture.told(4).size() == 4);
+    }
+
+    TEST_CASE("methods and targets that are about no path") {
+        Fixture fixture(echo);
+        Http_Client client(fixture.port());
+        client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK(client.receive().status == 204);
+        client.send("CONNECT other.example:443 HTTP/1.1\r\nHost: other.example\r\n\r\n");
+        CHECK(client.receive().status == 405);
+        client.send("BREW http://test/pot?a=b HTTP/1.1\r\nHost: test\r\n\r\n");
+        CHECK(client.receive().body == "BREW http://test/pot?a=b ");
+        client.send("\r\n"); // as old clients did after a body
+        CHECK(client.get("/").status == 200);
+    }
+
+    TEST_CASE("an offer to speak another protocol is not taken, and its body stays a body") {
+        Fixture fixture(echo);
+        Http_Client client(fixture.port());
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                    "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: 24\r\n\r\nGET /smuggled HTTP/1.1\r\n");
+        CHECK(client.receive().body == "POST / GET /smuggled HTTP/1.1\r\n");
+        CHECK(client.get("/next").body == "GET /next ");
+    }
+
     TEST_CASE("a request that does not arrive in time is 408") {
         Server_Options options;
         options.request_timeout = 50ms;
@@ -299,18 +487,92 @@ TEST_SUITE("server/server") {
         CHECK(fixture.told(1).front().target == "/late");
     }
 
+    TEST_CASE("headers that come one byte after the other have no more time than others") {
+        Server_Options options;
+        options.request_timeout = 100ms;
+        Fixture fixture(echo, options);
+        Http_Client client(fixture.port());
+        std::string const slow = "GET /slow HTTP/1.1\r\nX-Slow: " + std::string(10'000, 'a');
+        for (std::size_t i = 0; i < slow.size() && fixture.server_counters().of(Refusal::timed_out) == 0; ++i) {
+            client.send(slow.substr(i, 1));
+            std::this_thread::sleep_for(1ms);
+        }
+        CHECK(client.receive().status == 408);
+        CHECK(fixture.told(1)[0].target == "/slow");
+    }
+
+    TEST_CASE("a body has the more time the more of it has come, and only as much") {
+        Server_Options options;
+        options.request_timeout = 100ms;
+        std::string const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
+        SUBCASE("fast enough on average") {
+            options.least_bytes_per_second = 1;
+            Fixture fixture(echo, options);
+            Http_Client client(fixture.port());
+            client.send(head + std::string(999, 'a'));
+            std::this_thread::sleep_for(300ms);
+            client.send("a");
+            CHECK(client.receive().status == 200);
+        }
+        SUBCASE("one byte after the other") {
+            options.least_bytes_per_second = 1'000'000'000;
+            Fixture fixture(echo, options);
+            Http_Client client(fixture.port());
+            client.send(head);
+            for (int i = 0; i < 999 && fixture.server_counters().of(Refusal::timed_out) == 0; ++i) {
+                client.send("a");
+                std::this_thread::sleep_for(1ms);
+            }
+            CHECK(client.receive().status == 408);
+            CHECK(client.is_closed());
+        }
+    }
+
+    TEST_CASE("a client that takes nothing, or too little, of its answer is left, and what it got is told") {
+        std::uint64_t const size = 64 * 1024 * 1024;
+        Server_Options options;
+        options.least_bytes_per_second = 1'000'000'000'000;
+        bool reads = false;
+        SUBCASE("nothing") {
+            options.idle_timeout = 100ms;
+            options.request_timeout = 1h;
+        }
+        SUBCASE("too little") {
+            options.idle_timeout = 1h;
+            options.request_timeout = 100ms;
+            reads = true;
+        }
+        Fixture fixture(
+            [&](Request const&) {
+                auto response = text_reply("");
+                response.body = File_Part{large_file(size), 0, size};
+                return response;
+            },
+            options);
+        Http_Client client(fixture.port(), 4096);
+        client.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+        for (int i = 0; reads && i < 10'000 && options.counters->stalled == 0; ++i) {
+            client.skip_some();
+            std::this_thread::sleep_for(1ms);
+        }
+        auto const told = fixture.told(1)[0];
+        CHECK(told.status == 200);
+        CHECK(told.content_bytes < size);
+        CHECK(options.counters->stalled == 1);
+    }
+
     TEST_CASE("an idle connection is closed without a word and is not a request") {
         Server_Options options;
         options.idle_timeout = 50ms;
-        options.max_connections = 1; // so that the second request is there before its connection is accepted
         Fixture fixture(echo, options);
         Http_Client silent(fixture.port());
+        CHECK(silent.is_closed());
         Http_Client kept(fixture.port());
         kept.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-        CHECK(silent.is_closed());
         CHECK(kept.receive().status == 200);
         CHECK(kept.is_closed());
         CHECK(fixture.told(1).size() == 1);
+        CHECK(options.counters->idle_closed == 2);
     }
 
     TEST_CASE("HEAD has the length and not the body") {
@@ -468,20 +730,93 @@ TEST_SUITE("server/server") {
         CHECK(fixture.told(1)[0].content_bytes == 100'000);
     }
 
-    TEST_CASE("connections over the limit wait for their turn") {
+    TEST_CASE("when all places are taken, the address that has most of them loses the one that waits longest") {
         Server_Options options;
-        options.max_connections = 2;
+        options.threads = 1;
+        options.max_connections = 4;
+        options.idle_timeout = 1h;
         Fixture fixture(echo, options);
-        auto first = std::make_unique<Http_Client>(fixture.port());
-        Http_Client second(fixture.port());
-        CHECK(first->get("/1").status == 200);
-        CHECK(second.get("/2").status == 200);
-        Http_Client third(fixture.port());
-        third.send("GET /3 HTTP/1.1\r\nHost: test\r\n\r\n");
-        CHECK(second.get("/4").status == 200);
-        CHECK(fixture.told(3).size() == 3); // the third waits
-        first.reset();
-        CHECK(third.receive().body == "GET /3 ");
+        Http_Client modest(fixture.port(), 0, "127.0.0.2"); // the oldest of all
+        CHECK(modest.get("/modest").status == 200);
+        std::vector<std::unique_ptr<Http_Client>> greedy;
+        for (int i = 0; i < 3; ++i) {
+            greedy.push_back(std::make_unique<Http_Client>(fixture.port(), 0, "127.0.0.3"));
+            CHECK(greedy.back()->get("/greedy").status == 200);
+        }
+        CHECK(greedy[0]->get("/greedy").status == 200); // so that the second waits longest
+
+        Http_Client newcomer(fixture.port(), 0, "127.0.0.4");
+        CHECK(newcomer.get("/new").status == 200);
+        CHECK(greedy[1]->is_closed());
+        Http_Client again(fixture.port(), 0, "127.0.0.3");
+        CHECK(again.get("/again").status == 200);
+        CHECK(greedy[2]->is_closed());
+        CHECK(modest.get("/modest").status == 200);
+        CHECK(newcomer.get("/new").status == 200);
+        CHECK(greedy[0]->get("/greedy").status == 200);
+        CHECK(options.counters->crowded_out == 2);
+        CHECK(options.counters->open == 4);
+        CHECK(options.counters->accepted == 6);
+    }
+
+    TEST_CASE("a request that has to give way is answered and told") {
+        Server_Options options;
+        options.threads = 1;
+        options.max_connections = 1;
+        Fixture fixture(echo, options);
+        Http_Client half(fixture.port());
+        half.send("POST /half HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+        CHECK(half.receive().status == 100);
+        Http_Client whole(fixture.port());
+        CHECK(whole.get("/whole").status == 200);
+        CHECK(half.receive().status == 503);
+        CHECK(half.is_closed());
+        auto const told = fixture.told(2);
+        CHECK(told[0].status + told[1].status == 703);
+        CHECK(told[0].target.size() + told[1].target.size() == std::string("/half/whole").size());
+        CHECK(options.counters->of(Refusal::crowded_out) == 1);
+    }
+
+    TEST_CASE("bodies that come in take no more memory together than they may, at the cost of the largest crowd") {
+        Server_Options options;
+        options.threads = 1;
+        options.body_limit_bytes = 10;
+        options.bodies_limit_bytes = 25;
+        Fixture fixture(echo, options);
+        std::string const head = "POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+        std::vector<std::unique_ptr<Http_Client>> clients;
+        for (int i = 0; i < 3; ++i) {
+            auto& client = *clients.emplace_back(std::make_unique<Http_Client>(fixture.port()));
+            client.send(head);
+            CHECK(client.receive().status == 100);
+            client.send("123456789"); // never whole; the third makes 27
+        }
+        CHECK(clients[0]->receive().status == 503);
+        CHECK(clients[0]->is_closed());
+        clients[1]->send("0");
+        CHECK(clients[1]->receive().body == "POST / 1234567890");
+        clients[2]->send("0");
+        CHECK(clients[2]->receive().body == "POST / 1234567890");
+    }
+
+    TEST_CASE("a server without free descriptors makes room instead of going deaf") {
+        Server_Options options;
+        options.threads = 1;
+        options.idle_timeout = 1h;
+        Fixture fixture(echo, options);
+        Http_Client old(fixture.port());
+        CHECK(old.get("/old").status == 200);
+        auto const next_free = Unique_Fd(::dup(0)).get();
+        rlimit before{};
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+        rlimit const only_the_client{static_cast<rlim_t>(next_free) + 1, before.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &only_the_client) == 0);
+        Http_Client fresh(fixture.port());
+        CHECK(fresh.get("/fresh").status == 200);
+        CHECK(old.is_closed());
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        CHECK(options.counters->failed_accepts > 0);
+        CHECK(options.counters->crowded_out == 1);
     }
 
     TEST_CASE("stop lets a request end that is being handled, and frees the port") {
@@ -548,6 +883,103 @@ TEST_SUITE("server/server") {
         entered.get_future().wait();
         fixture.server().stop();
         CHECK(fixture.told(1)[0].content_bytes < size);
+    }
+
+    TEST_CASE("stop answers the requests of clients that the system had already connected") {
+        std::promise<void> entered;
+        std::promise<void> leave;
+        Server_Options options;
+        options.threads = 1;
+        options.idle_timeout = options.stop_timeout = options.request_timeout = 1h;
+        Fixture fixture(
+            [&](Request const& request) {
+                if (request.target == "/long") {
+                    entered.set_value();
+                    leave.get_future().wait();
+                }
+                return echo(request);
+            },
+            options);
+        Http_Client busy(fixture.port());
+        Http_Client kept(fixture.port());
+        CHECK(kept.get("/kept").status == 200);
+        busy.send("GET /long HTTP/1.1\r\nHost: test\r\n\r\n");
+        entered.get_future().wait();
+        kept.send("GET /kept HTTP/1.1\r\nHost: test\r\n\r\n");
+        Http_Client waiting(fixture.port());
+        waiting.send("GET /waiting HTTP/1.1\r\nHost: test\r\n\r\n");
+        Http_Client silent(fixture.port());
+
+        std::thread stopper([&] { fixture.server().stop(); });
+        leave.set_value();
+        CHECK(busy.receive().body == "GET /long ");
+        CHECK(kept.receive().body == "GET /kept ");
+        CHECK(waiting.receive().body == "GET /waiting ");
+        CHECK(silent.is_closed());
+        for (auto* const client : {&busy, &kept, &waiting})
+            CHECK(client->is_closed());
+        stopper.join();
+        CHECK(fixture.told(4).size() == 4);
+    }
+
+    TEST_CASE("an observer that waits holds no request up, and what it could not take is counted") {
+        std::promise<void> storage_is_back;
+        auto const back = storage_is_back.get_future().share();
+        std::atomic<int> heard{0};
+        std::mutex mutex;
+        std::set<std::string> targets;
+        auto const clock = std::make_shared<Manual_Clock>(from_millis(1'770'991'509'000));
+        Server_Options options;
+        options.threads = 1;
+        options.observer_may_wait = [] { return true; };
+        options.observer_queue_bytes = 16'000;
+        options.clock = clock;
+        auto server = Server::start(
+                          {}, echo,
+                          [&](Request_View const& view) {
+                              back.wait();
+                              std::lock_guard const lock(mutex);
+                              ++heard;
+                              targets.emplace(view.target);
+                              CHECK(view.user_agent == "Agent/1");
+                              CHECK(view.timestamp == from_millis(1'770'991'509'000));
+                          },
+                          options)
+                          .value();
+        Http_Client client(server.address().port);
+        unsigned const requests = 200; // more than there is room for
+        for (unsigned i = 0; i < requests; ++i)
+            CHECK(client.get("/" + std::to_string(i), "User-Agent: Agent/1\r\n").status == 200);
+        CHECK(client.get("/last", "Connection: close\r\n").status == 200);
+        CHECK(client.is_closed()); // so all have been told of
+        CHECK(heard == 0);
+        CHECK(options.counters->unrecorded > 1);
+        clock->advance(std::chrono::hours(1)); // a request belongs to the time when it was answered
+        storage_is_back.set_value();
+        server.stop();
+        CHECK(heard > 8);
+        CHECK(targets.size() == static_cast<std::size_t>(heard));
+        CHECK(static_cast<std::uint64_t>(heard) + options.counters->unrecorded == requests + 1U);
+    }
+
+    TEST_CASE("a log that throws costs the request nothing") {
+        Server_Options options;
+        options.log = [](std::string_view) { throw std::runtime_error("full"); };
+        Fixture fixture([](Request const&) -> Response { throw 1; }, options);
+        Http_Client client(fixture.port());
+        CHECK(client.get("/a").status == 500);
+        CHECK(client.get("/b").status == 500);
+    }
+
+    TEST_CASE("the counters are shown by name") {
+        Server_Counters counters;
+        counters.open = 1;
+        counters.of(Refusal::timed_out) = 2;
+        CHECK(
+            boost::json::serialize(counters.to_json()) ==
+            R"({"connections":{"open":1,"accepted":0,"idle_closed":0,"stalled":0,"crowded_out":0,"failed_accepts":0},)"
+            R"("requests":{"answered":0,"refused":{"malformed":0,"target_too_long":0,"headers_too_large":0,)"
+            R"("body_too_large":0,"timed_out":2,"crowded_out":0},"unrecorded":0}})");
     }
 
     TEST_CASE("a port in use is an error that names the address and the option") {

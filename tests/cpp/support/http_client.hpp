@@ -27,7 +27,8 @@ class Http_Client {
     };
 
     /// @param receive_buffer_bytes  makes the client take little at once; 0: as the system likes
-    explicit Http_Client(std::uint16_t port, int receive_buffer_bytes = 0)
+    /// @param source                address of the loopback network to come from
+    explicit Http_Client(std::uint16_t port, int receive_buffer_bytes = 0, char const* source = "127.0.0.1")
         : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
         timeval const limit{20, 0}; // a test that would hang fails instead
         ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -36,6 +37,8 @@ class Http_Client {
         }
         sockaddr_in address{};
         address.sin_family = AF_INET;
+        address.sin_addr.s_addr = ::inet_addr(source);
+        REQUIRE(::bind(socket_.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address) == 0);
         address.sin_port = htons(port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         REQUIRE(::connect(socket_.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address) == 0);
@@ -97,6 +100,12 @@ class Http_Client {
     auto is_closed() -> bool {
         char byte = 0;
         return received_.empty() && ::recv(socket_.get(), &byte, 1, 0) == 0;
+    }
+    /// Reads and forgets up to 4 KiB. False once the other side is gone.
+    auto skip_some() -> bool {
+        auto const came = read_more();
+        received_.clear();
+        return came;
     }
 
   private:

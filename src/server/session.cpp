@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.hpp"
+
+#include "observers.hpp"
+#include "request_reader.hpp"
+#include "response_bytes.hpp"
+#include <memfs_cache/http/replies.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace memfs_cache {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr auto linger_time = std::chrono::seconds(1);
+constexpr auto as_tuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::string_view leave_to_send = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What counts as one address: of IPv6 the network, as whoever has one of its addresses has them all.
+auto number_of(asio::ip::address const& address) -> std::uint64_t {
+    if (address.is_v4())
+        return address.to_v4().to_uint();
+    auto const bytes = address.to_v6().to_bytes();
+    std::uint64_t number = 0;
+    for (std::size_t i = 0; i < sizeof number; ++i)
+        number = number << 8U | bytes[i];
+    return number;
+}
+
+/// Calls `act` at the end of a scope.
+template <class Act>
+struct At_End {
+    Act act;
+    ~At_End() { act(); }
+};
+template <class Act>
+At_End(Act) -> At_End<Act>;
+
+} // namespace
+
+// Worker
+
+Worker::Worker(Service const& service, Share share) : service_(service), share_(share) {}
+
+void Worker::Release::operator()(Worker* worker) const noexcept {
+    worker->open_.fetch_sub(1);
+    worker->service_.counters().open.fetch_sub(1);
+}
+
+auto Worker::free_places() const noexcept -> std::ptrdiff_t {
+    return static_cast<std::ptrdiff_t>(share_.connections) - static_cast<std::ptrdiff_t>(open_.load());
+}
+
+void Worker::take(tcp::socket socket) {
+    open_.fetch_add(1);
+    service_.counters().open.fetch_add(1);
+    service_.counters().accepted.fetch_add(1);
+    asio::post(context, [this, socket = std::move(socket), place = Place(this)]() mutable {
+        start(std::move(socket), std::move(place));
+    });
+}
+
+void Worker::start(tcp::socket socket, Place place) {
+    if (sessions_.size() - leaving_ >= share_.connections)
+        crowd_out_one();
+    auto session = std::make_unique<Session>(std::move(socket), std::move(place), *this);
+    asio::co_spawn(
+        context, [session = std::move(session)] { return session->run(); }, asio::detached);
+}
+
+void Worker::enter(Session& session) {
+    sessions_.insert(&session);
+    ++neighbours_[session.address()];
+    if (!std::exchange(watching_, true))
+        watch_the_time();
+}
+
+void Worker::leave(Session& session) noexcept {
+    if (session.is_leaving())
+        --leaving_;
+    sessions_.erase(&session);
+    auto const counted = neighbours_.find(session.address());
+    if (--counted->second == 0)
+        neighbours_.erase(counted);
+    if (sessions_.empty()) {
+        tick_.cancel();
+        stop_limit_.cancel();
+    }
+}
+
+template <class Fits>
+auto Worker::crowd_out(Fits&& fits) -> bool {
+    Session* chosen = nullptr;
+    std::size_t most = 0;
+    for (auto* const session : sessions_) {
+        if (session->is_leaving() || !fits(*session))
+            continue;
+        auto const count = neighbours_.at(session->address());
+        if (count > most || (count == most && session->waits_since() < chosen->waits_since())) {
+            chosen = session;
+            most = count;
+        }
+    }
+    if (chosen == nullptr)
+        return false;
+    chosen->crowd_out();
+    ++leaving_;
+    service_.counters().crowded_out.fetch_add(1);
+    return true;
+}
+
+void Worker::crowd_out_one() {
+    (void)crowd_out([](Session const&) { return true; });
+}
+
+auto Worker::make_body_room(Session const& session) -> bool {
+    while (body_bytes_ > share_.body_bytes) {
+        if (!crowd_out([&](Session const& other) { return &other != &session && other.body_bytes() > 0; }))
+            return false;
+    }
+    return true;
+}
+
+/// Looks at all deadlines now and then instead of keeping a timer for each: a request costs no timer at all.
+void Worker::watch_the_time() {
+    auto const& options = service_.options;
+    auto const shortest = std::min(options.idle_timeout, options.request_timeout);
+    auto const interval = std::clamp<std::chrono::milliseconds>(shortest / 4, std::chrono::milliseconds(5),
+                                                                std::chrono::milliseconds(250));
+    tick_.expires_after(interval);
+    tick_.async_wait([this](error_code) {
+        watching_ = !sessions_.empty();
+        if (!watching_)
+            return;
+        auto const now = Steady::now();
+        for (auto* const session : sessions_)
+            session->end_if_late(now);
+        watch_the_time();
+    });
+}
+
+void Worker::stop() {
+    stopping_ = true;
+    work_.reset();
+    for (auto* const session : sessions_)
+        session->end_if_idle();
+    if (sessions_.empty())
+        return;
+    stop_limit_.expires_after(service_.options.stop_timeout);
+    stop_limit_.async_wait([this](error_code ended_before) {
+        if (ended_before)
+            return;
+        for (auto* const session : sessions_)
+            session->close();
+    });
+}
+
+// Session
+
+Session::Session(tcp::socket socket, Worker::Place place, Worker& worker)
+    : socket_(std::move(socket)), place_(std::move(place)), worker_(worker), service_(worker.service_),
+      options_(service_.options) {
+    error_code ignored;
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(tcp::no_delay(true), ignored);
+    auto address = socket_.remote_endpoint(ignored).address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped())
+        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    remote_ = address.to_string();
+    address_ = number_of(address);
+    worker_.enter(*this);
+}
+
+Session::~Session() { worker_.leave(*this); }
+
+auto Session::run() -> Awaitable<void> {
+    try {
+        co_await serve();
+    } catch (std::exception const& error) { // out of memory, most likely: this connection ends, the others go on
+        service_.log(std::string("A connection was given up: ") + error.what());
+    }
+}
+
+auto Session::serve() -> Awaitable<void> {
+    for (;;) {
+        auto const bytes = co_await first_bytes();
+        if (bytes.empty())
+            co_return;
+        if (!co_await exchange(bytes))
+            break;
+    }
+    co_await linger();
+}
+
+void Session::end_if_idle() {
+    if (idle_)
+        socket_.cancel();
+}
+
+void Session::end_if_late(Steady::time_point now) {
+    if (!waits_ || over_ != Over::no || now < deadline_)
+        return;
+    over_ = Over::late;
+    error_code ignored;
+    socket_.cancel(ignored);
+}
+
+void Session::crowd_out() {
+    over_ = Over::crowded_out;
+    hold_body(0); // it goes before anybody else has a turn
+    error_code ignored;
+    socket_.cancel(ignored);
+}
+
+void Session::close() {
+    error_code ignored;
+    socket_.close(ignored);
+}
+
+void Session::allow_transfer(Steady::time_point start, std::uint64_t bytes) noexcept {
+    auto const earned = std::chrono::seconds(bytes / std::max<std::uint64_t>(1, options_.least_bytes_per_second));
+    deadline_ = std::min<Steady::time_point>(moved_ + options_.idle_timeout, start + options_.request_timeout + earned);
+}
+
+void Session::hold_body(std::uint64_t bytes) noexcept {
+    worker_.body_bytes_ += bytes - body_bytes_;
+    body_bytes_ = bytes;
+}
+
+/// Waits for a request to begin. Empty: none will.
+auto Session::first_bytes() -> Awaitable<std::string_view> {
+    if (!ahead_.empty()) {
+        co_await asio::post(asio::use_awaitable); // others have their turn, however much was sent ahead
+        co_return ahead_;
+    }
+    if (!worker_.stopping_) {
+        idle_ = true;
+        allow_until(moved_ + options_.idle_timeout);
+        auto const bytes = co_await read();
+        idle_ = false;
+        if (!bytes.empty())
+            co_return bytes;
+    }
+    if (over_ == Over::late)
+        service_.counters().idle_closed.fetch_add(1);
+    // A request that was there before the stop is answered.
+    co_return worker_.stopping_&& over_ == Over::no ? read_now() : std::string_view();
+}
+
+/// One request and its answer. True if another one may follow.
+auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
+    auto const start = Steady::now();
+    moved_ = start;
+    Request_Reader reader(options_);
+    At_End const forget_body{[this] { hold_body(0); }};
+    co_await read_request(reader, bytes);
+
+    auto request = reader.take_request();
+    request.remote = remote_;
+    auto const response = reply_to(request, reader.refusal());
+    bool const keep = reader.keeps_alive() && !worker_.stopping_ && over_ == Over::no;
+    auto const header = header_text(response, options_.clock->now(),
+                                    !keep             ? "close"
+                                    : reader.is_old() ? "keep-alive"
+                                                      : "");
+    auto const sent = co_await send(header, response, has_body(request.method, response.status));
+    if (over_ == Over::late && !sent.whole)
+        service_.counters().stalled.fetch_add(1);
+    tell(request, response, sent, start);
+    co_return keep&& sent.whole;
+}
+
+/// Reads up to the end of one request, or until it cannot go on.
+auto Session::read_request(Request_Reader& reader, std::string_view bytes) -> Awaitable<void> {
+    auto const start = moved_;
+    Response const no_body;
+    auto const first = std::exchange(ahead_, {});
+    if (!first.empty())
+        bytes = first;
+    for (;;) {
+        while (!bytes.empty() && !reader.is_over()) {
+            bytes.remove_prefix(reader.put(bytes));
+            hold_body(reader.body_bytes());
+        }
+        if (reader.is_over())
+            break;
+        if (body_bytes_ > 0 && !worker_.make_body_room(*this)) {
+            reader.refuse(Refusal::crowded_out);
+            break;
+        }
+        if (reader.body_bytes() > 0)
+            allow_transfer(start, reader.body_bytes());
+        else
+            allow_until(start + options_.request_timeout);
+        if (reader.waits_for_leave())
+            co_await send(leave_to_send, no_body, false);
+        bytes = co_await read();
+        if (!bytes.empty())
+            continue;
+        reader.refuse(over_ == Over::late          ? Refusal::timed_out
+                      : over_ == Over::crowded_out ? Refusal::crowded_out
+                                                   : Refusal::malformed);
+        break;
+    }
+    if (!reader.refusal())
+        ahead_ = bytes;
+}
+
+auto Session::reply_to(Request const& request, std::optional<Refusal> refusal) const -> Response {
+    if (refusal) {
+        service_.counters().of(*refusal).fetch_add(1);
+        return refusal_reply(*refusal, options_);
+    }
+    service_.counters().answered.fetch_add(1, std::memory_order_relaxed);
+    if (request.method == "CONNECT") // 200 would turn the connection into a tunnel
+        return error_reply(405, "method_not_allowed", "This server is no proxy.");
+    if (request.target == "*") {
+        Response nothing;
+        nothing.status = 204;
+        return nothing;
+    }
+    auto response = answer([&] { return service_.handler(request); }, options_.log);
+    if (is_sendable(response))
+        return response;
+    service_.log("A request handler gave a status or header that cannot be sent.");
+    return error_reply(fail(Errc::internal, {}));
+}
+
+auto Session::send(std::string_view header, Response const& response, bool with_body) -> Awaitable<Sent> {
+    auto const size = with_body ? response.body_bytes() : 0;
+    auto const start = moved_ = Steady::now();
+    std::uint64_t taken = 0;
+    std::string storage;
+    std::string_view piece;
+    for (Sent sent;;) {
+        if (piece.empty() && taken < size) {
+            if (taken > 0)
+                co_await asio::post(asio::use_awaitable); // others have their turn, however fast this client reads
+            piece = piece_of(response, taken, storage);
+            taken += piece.size();
+        }
+        if (header.empty() && piece.empty()) {
+            sent.whole = sent.body_bytes == size; // not so if a file became shorter meanwhile
+            co_return sent;
+        }
+        std::array<asio::const_buffer, 2> const buffers{asio::buffer(header), asio::buffer(piece)};
+        error_code failure;
+        auto const count = socket_.write_some(buffers, failure);
+        if (failure == asio::error::would_block) {
+            allow_transfer(start, sent.body_bytes);
+            if (co_await wait_until_writable())
+                continue;
+            co_return sent;
+        }
+        if (failure)
+            co_return sent;
+        moved_ = Steady::now();
+        auto const of_header = std::min(count, header.size());
+        header.remove_prefix(of_header);
+        piece.remove_prefix(count - of_header);
+        sent.body_bytes += count - of_header;
+    }
+}
+
+void Session::tell(Request const& request, Response const& response, Sent const& sent, Steady::time_point start) const {
+    if (!service_.observers.are_there())
+        return;
+    auto const forwarded_for = request.headers.joined("X-Forwarded-For");
+    Request_View view;
+    view.method = request.method;
+    view.target = request.target;
+    view.status = response.status;
+    view.content_bytes = sent.body_bytes;
+    view.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - start).count();
+    view.remote = request.remote;
+    view.forwarded_for = forwarded_for;
+    view.user_agent = request.headers.value("User-Agent");
+    view.referrer = request.headers.value("Referer");
+    view.content_type = response.headers.value("Content-Type");
+    if (!options_.country_header.empty())
+        view.country = request.headers.value(options_.country_header);
+    view.route = response.route;
+    service_.observers.tell(view);
+}
+
+/// Closing while the client still sends would reset the connection and could take the answer with it.
+auto Session::linger() -> Awaitable<void> {
+    if (over_ == Over::crowded_out)
+        co_return;
+    over_ = Over::no; // being late for a request leaves time enough to read the answer
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    allow_until(Steady::now() + linger_time);
+    while (!(co_await read()).empty()) {
+    }
+}
+
+/// Waits for bytes, which lie in the worker's hands until the next wait. Empty: there will be none, or the time is over.
+auto Session::read() -> Awaitable<std::string_view> {
+    for (;;) {
+        // What has just ended cannot be cancelled any more, so each wait asks before it begins.
+        if (over_ != Over::no)
+            co_return std::string_view();
+        waits_ = true;
+        auto const [failure] = co_await socket_.async_wait(tcp::socket::wait_read, as_tuple);
+        waits_ = false;
+        if (failure || over_ != Over::no)
+            co_return std::string_view();
+        error_code state;
+        auto const count = socket_.read_some(asio::buffer(worker_.scratch_), state);
+        if (state == asio::error::would_block)
+            continue;
+        moved_ = Steady::now();
+        co_return std::string_view(worker_.scratch_.data(), state ? 0 : count);
+    }
+}
+
+auto Session::read_now() -> std::string_view {
+    error_code state;
+    auto const count = socket_.read_some(asio::buffer(worker_.scratch_), state);
+    return {worker_.scratch_.data(), state ? 0 : count};
+}
+
+auto Session::wait_until_writable() -> Awaitable<bool> {
+    if (over_ != Over::no)
+        co_return false;
+    waits_ = true;
+    auto const [failure] = co_await socket_.async_wait(tcp::socket::wait_write, as_tuple);
+    waits_ = false;
+    co_return !failure && over_ == Over::no;
+}
+
+} // namespace memfs_cache

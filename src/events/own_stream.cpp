@@ -10,6 +10,7 @@ void Own_Stream::inherit(Own_Stream&& other) {
     pending.count = other.waiting();
     pending.last_number = other.pending.count > 0 ? other.pending.last_number : other.in_flight.last_number;
     pending.first_time = other.in_flight.count > 0 ? other.in_flight.first_time : other.pending.first_time;
+    pending.latest_time = std::max(other.in_flight.latest_time, other.pending.latest_time);
     pending.lines = std::move(other.in_flight.lines) + other.pending.lines;
     auto position = landed;
     for (std::size_t begin = 0; begin < pending.lines.size(); ++position) {

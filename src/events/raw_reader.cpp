@@ -63,8 +63,10 @@ auto Segment_Scanner::feed(std::string_view bytes, std::uint64_t from, Visit con
 auto Segment_Scanner::take(std::string_view line, std::uint64_t from, Visit const& visit) -> Result<bool> {
     if (expect_header_) {
         expect_header_ = false;
-        header_at_ = header_time(line, name_, window_);
-        return header_at_.has_value();
+        auto const header = read_header(line, name_, window_);
+        if (header)
+            header_at_ = header->at;
+        return header.has_value();
     }
     if (!seal_.holds(line, position_))
         return false;

@@ -11,6 +11,8 @@ constexpr std::string_view tail_begin = ",\"crc32c\":\"";
 constexpr std::string_view tail_end = "\"}";
 static_assert(tail_begin.size() + 8 + tail_end.size() == Line_Seal::tail_bytes);
 
+constexpr std::string_view newest_mark = R"(,"newest":)";
+
 /// Where a header is sealed: at the position of no event.
 constexpr auto header_position = std::numeric_limits<std::uint64_t>::max();
 
@@ -106,29 +108,37 @@ auto Event_File_Name::parse(std::string_view file_name) -> std::optional<Event_F
     return Event_File_Name{from_millis(static_cast<std::int64_t>(*millis)), std::string(rest)};
 }
 
-auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -> std::string {
+auto segment_header(Segment_Name const& name, Base_Window window, Segment_Header const& header) -> std::string {
     std::string out = R"({"memfs_cache":{"v":1,"kind":"segment","writer":")";
     out.append(name.writer).append(R"(","window":")").append(window.key()).append(R"(","base":)");
-    out.append(std::to_string(name.base)).append(R"(,"at":)").append(std::to_string(to_millis(at))).append("}}");
+    out.append(std::to_string(name.base)).append(R"(,"at":)").append(std::to_string(to_millis(header.at)));
+    if (header.newest_before)
+        out.append(newest_mark).append(std::to_string(to_millis(*header.newest_before)));
+    out.append("}}");
     Line_Seal(name.writer, window).close_line(out, 0, header_position);
     return out;
 }
 
-auto header_time(std::string_view line, Segment_Name const& name, Base_Window window) -> std::optional<Utc_Time> {
-    // The header is our own text with one free number in it, so comparing the rest is the strictest check there is.
-    constexpr std::string_view mark = R"(,"at":)";
-    auto const number = line.find(mark);
-    if (number == std::string_view::npos)
+auto read_header(std::string_view line, Segment_Name const& name, Base_Window window) -> std::optional<Segment_Header> {
+    // The header is our own text with free numbers in it, so comparing the rest is the strictest check there is.
+    auto const time_behind = [&](std::string_view mark) -> std::optional<Utc_Time> {
+        auto const number = line.find(mark);
+        if (number == std::string_view::npos)
+            return std::nullopt;
+        auto const digits = line.substr(number + mark.size());
+        auto const millis = parse_decimal(digits.substr(0, digits.find_first_of(",}")));
+        if (!millis || *millis > static_cast<std::uint64_t>(to_millis(latest_time)))
+            return std::nullopt;
+        return from_millis(static_cast<std::int64_t>(*millis));
+    };
+    auto const at = time_behind(R"(,"at":)");
+    if (!at)
         return std::nullopt;
-    auto const digits = line.substr(number + mark.size());
-    auto const millis = parse_decimal(digits.substr(0, digits.find('}')));
-    if (!millis || *millis > static_cast<std::uint64_t>(to_millis(latest_time)))
-        return std::nullopt;
-    auto const at = from_millis(static_cast<std::int64_t>(*millis));
-    auto const expected = segment_header(name, window, at);
+    Segment_Header const header{*at, time_behind(newest_mark)};
+    auto const expected = segment_header(name, window, header);
     if (line != std::string_view(expected).substr(0, expected.size() - 1))
         return std::nullopt;
-    return at;
+    return header;
 }
 
 Line_Seal::Line_Seal(std::string_view writer, Base_Window window) noexcept

@@ -95,9 +95,12 @@ class Event_Log {
 
     /// Visits every stored event of a half-hour that `seen` does not hold. Call flush() first, and read_unlanded()
     /// after: then everything recorded before is found, even while the storage takes no more writes.
-    /// @param  seen  as in Raw_Reader::read
-    [[nodiscard]] auto read(Base_Window window, Read_State& seen, Visit const& visit) const -> Result<void> {
-        return reader_.read(window, seen, visit);
+    /// @param  seen   as in Raw_Reader::read
+    /// @param  after  likewise
+    [[nodiscard]] auto
+    read(Base_Window window, Read_State& seen, Visit const& visit, Utc_Time after = Utc_Time::min()) const
+        -> Result<void> {
+        return reader_.read(window, seen, visit, after);
     }
     /// Visits what `seen` misses of the own events of a half-hour: those that the storage has not taken, and those that
     /// it took after `seen` was read. They are not entered in `seen`; the next read finds them.
@@ -170,7 +173,7 @@ class Event_Log {
     [[nodiscard]] auto land_import(Segment_Name const& name, Base_Window window, Utc_Time at, Bytes const& lines)
         -> Result<void> {
         constexpr int most_tries = 8;
-        auto const bytes = segment_header(name, window, at).append(lines);
+        auto const bytes = segment_header(name, window, {at, {}}).append(lines);
         auto const key = Storage_Key(paths_.raw_folder(window) + name.text());
         auto when = Precondition::absent();
         for (int tries = 0; tries < most_tries; ++tries) {

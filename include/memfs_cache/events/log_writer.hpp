@@ -25,6 +25,7 @@ struct Event_Log_Options {
     Recording_Mode mode = Recording_Mode::buffered;
     std::chrono::milliseconds flush_interval{100};   ///< buffered: the most that a crash of the process loses
     std::chrono::milliseconds check_interval{1'000}; ///< of looking for events that came late, and of syncing
+    std::uint64_t piece_bytes = 4 << 20;             ///< a stored piece that has as many grows no more
     std::size_t buffer_bytes = 64 << 20;             ///< waiting for the storage; beyond it the newest are refused
     Log_Settings_Wish settings;
     /// Gives an id of 16 lower-case hex digits that no other writer has.
@@ -352,11 +353,12 @@ class Log_Writer {
         auto piece = std::exchange(stream.piece, std::nullopt);
         auto at = stream.piece_bytes;
         Bytes with_header;
-        if (!piece) {
+        if (!piece || at >= options_.piece_bytes) {
             Segment_Name const name{batch.first_time, id_, stream.landed, std::nullopt};
             piece.emplace(paths_.raw_folder(stream.window) + name.text());
             at = 0;
-            with_header = segment_header(name, stream.window, clock_.now()).append(batch.lines);
+            with_header =
+                segment_header(name, stream.window, {clock_.now(), stream.latest_before()}).append(batch.lines);
         }
         auto const& bytes = with_header.empty() ? batch.lines : with_header;
         // Nothing is appended behind bytes that are not known, and they are not known until the storage says so.
@@ -381,7 +383,8 @@ class Log_Writer {
         auto const& batch = stream.in_flight;
         Segment_Name const name{batch.first_time, id_, stream.landed, batch.count};
         auto const key = Storage_Key(paths_.raw_folder(stream.window) + name.text());
-        auto const bytes = segment_header(name, stream.window, batch.first_time).append(batch.lines);
+        auto const bytes =
+            segment_header(name, stream.window, {batch.first_time, stream.latest_before()}).append(batch.lines);
         auto const written = storage_.put(key, bytes, Precondition::absent(), {.durability = durability()});
         if (!written)
             return written.error();

@@ -5,6 +5,7 @@
 #include <memfs_cache/core/ids.hpp>
 #include <memfs_cache/events/segment.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -24,15 +25,18 @@ struct Own_Stream {
         std::uint64_t count = 0;
         Utc_Time first_time;           ///< of the first event, in the order of recording
         std::uint64_t last_number = 0; ///< of the last event, among all that the process has recorded
+        Utc_Time latest_time = earliest_time;
     };
 
     Own_Stream(std::string_view writer, Base_Window of, std::uint64_t already_landed)
-        : window(of), seal(writer, of), landed(already_landed) {}
+        : window(of), seal(writer, of), landed(already_landed),
+          latest_landed(already_landed > 0 ? of.end() - std::chrono::milliseconds(1) : of.start()) {}
 
     Base_Window window;
     Line_Seal seal;
     std::uint64_t landed;
     std::uint64_t last_landed_number = 0;
+    Utc_Time latest_landed;      ///< none of those has a later time, as far as is known
     std::uint64_t unchecked = 0; ///< landed, but not yet compared with the ledger; under an earlier writer id, too
     bool unsynced = false;       ///< something landed since the last sync
     Batch in_flight;             ///< never changes while a write runs
@@ -42,6 +46,10 @@ struct Own_Stream {
     bool in_doubt = false;   ///< an append failed, nobody knows how far: what is in flight goes into a piece of its own
     bool registered = false; ///< the manifest names this half-hour
 
+    /// No event that has landed is later than this; nothing before the first has landed.
+    [[nodiscard]] auto latest_before() const -> std::optional<Utc_Time> {
+        return landed > 0 ? std::optional(latest_landed) : std::nullopt;
+    }
     /// Is nothing left to do for what was recorded so far?
     [[nodiscard]] auto is_done() const noexcept -> bool { return waiting() == 0 && unchecked == 0 && !unsynced; }
     [[nodiscard]] auto waiting() const noexcept -> std::uint64_t { return in_flight.count + pending.count; }
@@ -72,6 +80,7 @@ struct Own_Stream {
         }
         if (pending.count++ == 0)
             pending.first_time = time;
+        pending.latest_time = std::max(pending.latest_time, time);
         return lines.size() - begin;
     }
 
@@ -81,12 +90,14 @@ struct Own_Stream {
         in_flight.count = std::exchange(pending.count, 0);
         in_flight.first_time = pending.first_time;
         in_flight.last_number = pending.last_number;
+        in_flight.latest_time = std::exchange(pending.latest_time, earliest_time);
     }
 
     /// The batch in flight is stored.
     void settle() noexcept {
         landed += in_flight.count;
         last_landed_number = in_flight.last_number;
+        latest_landed = std::max(latest_landed, in_flight.latest_time);
         unchecked += in_flight.count;
         in_flight.count = 0;
         in_flight.lines.clear();

@@ -91,16 +91,20 @@ class Raw_Reader {
     Raw_Reader(Storage const& storage, Log_Paths const& paths) : storage_(storage), paths_(paths) {}
 
     /// Visits every event of a half-hour that `state` does not hold yet, and moves `state` forward.
+    /// @param  after  events at or before it are wanted by nobody: pieces that hold no others, as far as headers tell,
+    ///                are passed over unread
     /// @errors corrupt_data where damage lies before good lines; unavailable if pieces keep vanishing under the reader.
     ///         After an error `state` and what was visited are of no use.
     /// Cost    one list, and a read of each piece that has grown or is new
-    [[nodiscard]] auto read(Base_Window window, Read_State& state, Visit const& visit) const -> Result<void> {
+    [[nodiscard]] auto
+    read(Base_Window window, Read_State& state, Visit const& visit, Utc_Time after = Utc_Time::min()) const
+        -> Result<void> {
         constexpr int most_listings = 8;
         for (int i = 0; i < most_listings; ++i) {
             auto names = list(window);
             if (!names)
                 return names.error();
-            auto const done = read_listed(window, *names, state, visit);
+            auto const done = read_listed(window, *names, state, visit, after);
             if (!done)
                 return done.error();
             if (*done)
@@ -246,9 +250,12 @@ class Raw_Reader {
     }
 
     /// @return false if a listed piece is gone: list again
-    auto read_listed(Base_Window window, Listing& listing, Read_State& state, Visit const& visit) const
+    auto read_listed(Base_Window window, Listing& listing, Read_State& state, Visit const& visit, Utc_Time after) const
         -> Result<bool> {
         for (auto& [writer, pieces] : listing.streams) {
+            if (after >= window.start())
+                if (auto const done = pass_over(window, pieces, state.streams[writer], after); !done || !*done)
+                    return done;
             auto const done = read_stream(window, pieces, state.streams[writer], state.newest_at, visit);
             if (!done || !*done)
                 return done;
@@ -266,6 +273,32 @@ class Raw_Reader {
                 return visited.error();
             state.files.insert(file);
             state.newest_at = std::max(state.newest_at, name.time);
+        }
+        return true;
+    }
+
+    /// Moves a stream to the last piece before which nothing is newer than `after`. A writer begins a new piece every
+    /// few MiB, and says in it how new the events before it are; so the newest minutes of a long log cost little more
+    /// than their own bytes, in whatever order times come.
+    auto pass_over(Base_Window window, std::vector<Piece>& pieces, Read_State::Stream& stream, Utc_Time after) const
+        -> Result<bool> {
+        constexpr std::uint64_t longest_header = 512;
+        std::sort(pieces.begin(), pieces.end(),
+                  [](Piece const& a, Piece const& b) { return a.name.base > b.name.base; });
+        for (auto const& piece : pieces) {
+            if (piece.name.base <= stream.position)
+                break;
+            auto const head = storage_.get(Storage_Key(piece.key), Byte_Range{0, longest_header});
+            if (!head)
+                return head.error();
+            if (!*head)
+                return false;
+            auto const line = std::string_view((*head)->bytes).substr(0, (*head)->bytes.find('\n'));
+            auto const header = read_header(line, piece.name, window);
+            if (!header || !header->newest_before || *header->newest_before > after)
+                continue;
+            stream.position = piece.name.base;
+            break;
         }
         return true;
     }

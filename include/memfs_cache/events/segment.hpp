@@ -36,11 +36,22 @@ struct Event_File_Name {
 /// The longest event, as JSON text, and so how much of a damaged piece a reader has to hold at once.
 inline constexpr std::size_t longest_event_bytes = 1 << 20;
 
-/// First line of a piece, with its line end. `at` is when the piece was begun; windows built from it say so.
-[[nodiscard]] auto segment_header(Segment_Name const& name, Base_Window window, Utc_Time at) -> std::string;
-/// The `at` of a line (without line end), if it is the header of this piece.
-[[nodiscard]] auto header_time(std::string_view line, Segment_Name const& name, Base_Window window)
-    -> std::optional<Utc_Time>;
+/// What the first line of a piece says beside its name.
+struct Segment_Header {
+    Utc_Time at; ///< when the piece was begun; windows built from it say so
+    /// No event of the stream before this piece is newer, so that who looks for newer ones may begin here. Nothing if
+    /// that is not known.
+    std::optional<Utc_Time> newest_before;
+
+    friend auto operator==(Segment_Header const&, Segment_Header const&) -> bool = default;
+};
+
+/// First line of a piece, with its line end.
+[[nodiscard]] auto segment_header(Segment_Name const& name, Base_Window window, Segment_Header const& header)
+    -> std::string;
+/// What a line (without line end) says, if it is the header of this piece.
+[[nodiscard]] auto read_header(std::string_view line, Segment_Name const& name, Base_Window window)
+    -> std::optional<Segment_Header>;
 
 /// What distinguishes equal bytes at different places: every event line carries a CRC-32C of its text, combined with
 /// the checksum of (writer, half-hour, position). A line that was torn, misdirected or recycled fails its check.

@@ -73,7 +73,7 @@ TEST_SUITE("events/log_state") {
                   "\n");
 
         Segment_Name const name{two.start() + 5ms, "0123456789abcdef", 0, std::nullopt};
-        auto text = segment_header(name, two, at("2026-02-13T14:00") + 40ms);
+        auto text = segment_header(name, two, {at("2026-02-13T14:00") + 40ms, {}});
         for (std::uint64_t i = 0; i < 2; ++i) {
             auto const begin = text.size();
             text += i == 0 ? R"({"timestamp":1770991200005,"path":"/"})" : R"({"timestamp":1770991200031,"path":"/a"})";

@@ -39,7 +39,7 @@ struct Pieces {
         return Storage_Key(paths.raw_folder(two) + of.text());
     }
     auto put(Segment_Name const& of, std::string const& events) -> Storage_Key {
-        auto const text = segment_header(of, two, two.start()) + events;
+        auto const text = segment_header(of, two, {two.start(), {}}) + events;
         memory.put(key(of), text, Precondition::none()).value();
         return key(of);
     }

@@ -57,7 +57,7 @@ TEST_SUITE("events/segment") {
 
     TEST_CASE("a sealed line is the documented bytes") {
         // Computed by an independent implementation of CRC-32C (see docs/format.md).
-        CHECK(segment_header({window.start(), writer, 0, std::nullopt}, window, window.start()) ==
+        CHECK(segment_header({window.start(), writer, 0, std::nullopt}, window, {window.start(), {}}) ==
               R"({"memfs_cache":{"v":1,"kind":"segment","writer":"0123456789abcdef",)"
               R"("window":"2026-02-13T14:00","base":0,"at":1770991200000},"crc32c":"b0c5402c"})"
               "\n");
@@ -97,20 +97,24 @@ TEST_SUITE("events/segment") {
 
     TEST_CASE("a header is accepted for its own piece only, and with any one bit changed not even there") {
         Segment_Name const name{window.start(), writer, 3, std::nullopt};
-        auto header = segment_header(name, window, window.end());
-        REQUIRE(header.back() == '\n');
-        header.pop_back();
-        for (std::size_t i = 0; i < header.size(); ++i)
-            for (unsigned bit = 0; bit < 8; ++bit) {
-                auto damaged = header;
-                damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1U << bit));
-                REQUIRE_FALSE(header_time(damaged, name, window).has_value());
-            }
-        CHECK(header_time(header, name, window) == window.end());
-        auto other = name;
-        other.base = 4;
-        CHECK_FALSE(header_time(header, other, window).has_value());
-        CHECK_FALSE(header_time(header, name, window.next()).has_value());
-        CHECK_FALSE(header_time(header.substr(0, header.size() - 1), name, window).has_value());
+        for (auto const newest :
+             {std::optional<Utc_Time>(), std::optional(window.start() + std::chrono::milliseconds(5))}) {
+            Segment_Header const said{window.end(), newest};
+            auto header = segment_header(name, window, said);
+            REQUIRE(header.back() == '\n');
+            header.pop_back();
+            for (std::size_t i = 0; i < header.size(); ++i)
+                for (unsigned bit = 0; bit < 8; ++bit) {
+                    auto damaged = header;
+                    damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1U << bit));
+                    REQUIRE_FALSE(read_header(damaged, name, window).has_value());
+                }
+            CHECK(read_header(header, name, window) == said);
+            auto other = name;
+            other.base = 4;
+            CHECK_FALSE(read_header(header, other, window).has_value());
+            CHECK_FALSE(read_header(header, name, window.next()).has_value());
+            CHECK_FALSE(read_header(header.substr(0, header.size() - 1), name, window).has_value());
+        }
     }
 }

@@ -93,8 +93,8 @@ class Pulse_Reader {
 
     /// @param  window_minutes  1..1440
     /// @errors invalid_argument; what the storage says
-    /// Cost    one list a half-hour, and a read of what is new since the last pulse; 24 bytes are kept for each event
-    ///         of the half-hours asked for
+    /// Cost    one list a half-hour, and a read of what is new since the last pulse, or of the asked minutes and a few
+    ///         MiB for each writer if none asked for as many before; 24 bytes are kept for each event read
     [[nodiscard]] auto read(int window_minutes) -> Result<Pulse> {
         if (window_minutes < 1 || window_minutes > most_minutes)
             return fail(Errc::invalid_argument, "window_minutes: give 1 to 1440");
@@ -109,9 +109,11 @@ class Pulse_Reader {
 
         Pulse_Window::Count counted;
         for (auto base = first; base <= last; base = base.next()) {
-            auto& known = windows_[base];
+            auto& known = windows_.try_emplace(base, Known{from, {}, {}}).first->second;
+            if (from < known.since)
+                known = {from, {}, {}};
             known.events.advance(now);
-            if (auto const read = log_.read(base, known.state, into(known.events)); !read) {
+            if (auto const read = log_.read(base, known.state, into(known.events), known.since); !read) {
                 windows_.erase(base); // half read is worthless
                 return read.error();
             }
@@ -133,6 +135,7 @@ class Pulse_Reader {
 
   private:
     struct Known {
+        Utc_Time since; ///< all newer events are known, older ones perhaps
         Read_State state;
         Pulse_Window events;
     };

@@ -106,6 +106,7 @@ struct Process_State {
 
     std::mutex folders_mutex;
     std::unordered_set<std::string> durable_folders;
+    std::unordered_set<std::string> failed_folders; ///< flushed in vain; another flush would claim what never happened
     std::uint64_t removals_seen = 0;
 };
 
@@ -162,6 +163,7 @@ struct Storage_Disk::State {
     [[nodiscard]] auto appender(std::string const& key, std::string const& path, bool create) const
         -> Result<std::shared_ptr<Appender>>;
     void close_append(std::string const& path, bool failed) const;
+    [[nodiscard]] auto has_failed(std::string const& path) const -> bool;
     /// The file of a path is gone: an open descriptor would keep its space, and its failures are no longer of interest.
     void forget_replaced(std::string const& path) const;
 
@@ -207,22 +209,31 @@ auto Storage_Disk::State::mine() const -> Process_State& {
 
 namespace {
 
-/// Makes the root and what is missing above it, each durable in its parent.
+/// Makes the root and what is missing above it.
 auto make_root(std::filesystem::path const& root) -> Result<void> {
     std::filesystem::path made;
-    for (auto const& part : std::filesystem::absolute(root).lexically_normal()) {
-        auto const parent = made;
+    for (auto const& part : root) {
         made /= part;
-        if (::mkdir(made.c_str(), 0777) != 0) {
-            if (errno == EEXIST || errno == EISDIR)
-                continue;
-            struct stat status {};
-            if (::stat(made.c_str(), &status) == 0)
-                continue; // a read-only parent does not say EEXIST everywhere
-            return error_from_errno(errno, "creating folder", in_quotes(made.native()));
-        }
-        Unique_Fd const folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!folder || ::fsync(folder.get()) != 0)
+        if (::mkdir(made.c_str(), 0777) == 0 || errno == EEXIST || errno == EISDIR)
+            continue;
+        auto const why = errno;
+        struct stat status {};
+        if (::stat(made.c_str(), &status) != 0) // a read-only parent does not say EEXIST everywhere
+            return error_from_errno(why, "creating folder", in_quotes(made.native()));
+    }
+    return {};
+}
+
+/// Makes the names of a root and of the folders above it lasting, as far as we may have made them.
+auto flush_above(std::filesystem::path folder) -> Result<void> {
+    for (; folder.has_relative_path(); folder = folder.parent_path()) {
+        auto const parent = folder.parent_path();
+        Unique_Fd const fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!fd && errno == EACCES)
+            break; // made by somebody with more rights
+        bool const flushed = fd && ::fsync(fd.get()) == 0;
+        bool const cannot_change = fd && (errno == EINVAL || errno == EROFS);
+        if (!flushed && !cannot_change)
             return error_from_errno(errno, "flush", in_quotes(parent.native()));
     }
     return {};
@@ -247,14 +258,19 @@ auto Storage_Disk::open(std::filesystem::path const& root) -> Result<Storage_Dis
     return Storage_Disk(std::move(state));
 }
 
-auto Storage_Disk::State::prepare(std::filesystem::path const& path) -> Result<void> {
-    auto const name = in_quotes(path.native());
+auto Storage_Disk::State::prepare(std::filesystem::path const& given) -> Result<void> {
+    auto const path = std::filesystem::absolute(given).lexically_normal();
+    auto const name = in_quotes(given.native());
     if (auto made = make_root(path); made.has_error())
         return made;
     root = Unique_Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root)
         return error_from_errno(errno, "open", name);
 
+    // Our own folder comes last, so that a root without it is one whose name nobody has flushed yet.
+    if (struct stat status {}; ::fstatat(root.get(), own_folder.data(), &status, 0) != 0)
+        if (auto flushed = flush_above(path); flushed.has_error())
+            return flushed;
     auto const own = [](std::string_view inner) { return std::string(own_folder).append("/").append(inner); };
     for (auto const& folder : {std::string(own_folder), own("locks"), own("tmp")})
         if (::mkdirat(root.get(), folder.c_str(), 0777) != 0 && errno != EEXIST)
@@ -367,7 +383,8 @@ auto Storage_Disk::put(Storage_Key const& key, Byte_View bytes, Precondition con
         return state.commit(key.str(), path, when, file.get(), temporary);
     }();
     if (outcome.has_error() || outcome->state != Put_State::applied) {
-        ::unlinkat(state.own_temporaries.get(), temporary.c_str(), 0);
+        if (::unlinkat(state.own_temporaries.get(), temporary.c_str(), 0) != 0 && errno == ENOENT)
+            return Put_Outcome{Put_State::unknown, {}}; // the rename is said to have failed, and yet it is done
         return outcome;
     }
     state.forget_replaced(path);
@@ -472,7 +489,10 @@ auto Storage_Disk::erase(Storage_Key const& key, Precondition const& when) -> Re
         if (::unlinkat(state.root.get(), path.c_str(), 0) != 0) {
             if (errno == ENOENT)
                 return false;
-            return error_from_errno(errno, "erase", in_quotes(key.str()));
+            auto error = error_from_errno(errno, "erase", in_quotes(key.str()));
+            if (current->refresh() && current->status.st_nlink == 0)
+                error.code = Errc::indeterminate; // said to have failed, and yet it is done
+            return error;
         }
     }
     state.forget_replaced(path);
@@ -607,6 +627,12 @@ void Storage_Disk::State::close_append(std::string const& path, bool failed) con
         process.failed_appends.insert(path);
 }
 
+auto Storage_Disk::State::has_failed(std::string const& path) const -> bool {
+    auto& process = mine();
+    std::lock_guard const lock(process.appends_mutex);
+    return process.failed_appends.contains(path);
+}
+
 void Storage_Disk::State::forget_replaced(std::string const& path) const {
     auto& process = mine();
     std::lock_guard const lock(process.appends_mutex);
@@ -617,12 +643,26 @@ void Storage_Disk::State::forget_replaced(std::string const& path) const {
 // Lasting
 
 auto Storage_Disk::State::flush_folder(std::string_view folder) const -> Result<void> {
-    auto const fd = open_at(root.get(), or_dot(folder), O_RDONLY | O_DIRECTORY);
+    auto const path = or_dot(folder);
+    auto const fd = open_at(root.get(), path, O_RDONLY | O_DIRECTORY);
     if (!fd && (errno == ENOENT || errno == ENOTDIR))
         return {}; // gone, and what it held with it
-    if (!fd || ::fsync(fd.get()) != 0)
-        return error_from_errno(errno, "flush", in_quotes(or_dot(folder)));
-    return {};
+    auto& process = mine();
+    {
+        std::lock_guard const lock(process.folders_mutex);
+        if (process.failed_folders.contains(path))
+            return fail(Errc::unavailable, "folder " + in_quotes(path) +
+                                               ": an earlier flush of it failed, so none can be trusted until the "
+                                               "storage is opened again");
+    }
+    if (!fd)
+        return error_from_errno(errno, "open", in_quotes(path));
+    if (::fsync(fd.get()) == 0)
+        return {};
+    auto error = error_from_errno(errno, "flush", in_quotes(path));
+    std::lock_guard const lock(process.folders_mutex);
+    process.failed_folders.insert(path);
+    return error;
 }
 
 auto Storage_Disk::State::flush_folders_of(std::string const& path) const -> Result<void> {
@@ -677,17 +717,27 @@ auto Storage_Disk::sync() -> Result<void> {
 
 auto Storage_Disk::State::flush_dirty(std::unordered_set<std::string> const& paths) const -> Result<void> {
     if (paths.size() >= dirty_files_limit) {
-        if (::syncfs(root.get()) != 0)
-            return error_from_errno(errno, "sync", "the storage's file system");
-        return {};
+        if (::syncfs(root.get()) == 0)
+            return {};
+        auto error = error_from_errno(errno, "sync", "the storage's file system");
+        for (auto const& path : paths)
+            close_append(path, true);
+        return error;
     }
     std::unordered_map<std::string_view, std::string const*> folders; // one path for each folder is enough
     for (auto const& path : paths) {
         auto const file = open_at(root.get(), path, O_RDONLY);
         if (!file && (errno == ENOENT || errno == ENOTDIR))
             continue; // erased since
-        if (!file || ::fdatasync(file.get()) != 0)
+        if (!file)
             return error_from_errno(errno, "sync", in_quotes(path));
+        if (has_failed(path))
+            return fail(Errc::unavailable, "an append to " + in_quotes(path) + " could not be flushed");
+        if (::fdatasync(file.get()) != 0) {
+            auto error = error_from_errno(errno, "sync", in_quotes(path));
+            close_append(path, true);
+            return error;
+        }
         folders.emplace(folder_of(path), &path);
     }
     for (auto const& [folder, path] : folders)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
 #include "support/scratch_folder.hpp"
-#include "system_calls.hpp"
+#include "support/system_calls.hpp"
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/words.hpp>

@@ -349,29 +349,7 @@ class Renderer {
             out_ += python_repr(real);
     }
 
-    void string(std::string_view text) {
-        out_.push_back('"');
-        for (;;) {
-            auto const plain = detail::plain_prefix_bytes(text);
-            out_.append(text.substr(0, plain));
-            text.remove_prefix(plain);
-            if (text.empty())
-                break;
-            auto const [point, size] = decode_utf8(text);
-            if (size == 0)
-                detail::append_json_unit(out_, 0xfffd);
-            else if (size == 1)
-                detail::append_json_escape(out_, text.front());
-            else if (point < 0x10000)
-                detail::append_json_unit(out_, point);
-            else {
-                detail::append_json_unit(out_, 0xd800 + ((point - 0x10000) >> 10));
-                detail::append_json_unit(out_, 0xdc00 + ((point - 0x10000) & 0x3ff));
-            }
-            text.remove_prefix(std::max<std::size_t>(size, 1));
-        }
-        out_.push_back('"');
-    }
+    void string(std::string_view text) { append_ascii_json_string(out_, text); }
 
     void array(Python_Json::Array const& items) {
         sequence('[', items, ']', [this](Python_Json const& item) { value(item); });

@@ -111,6 +111,32 @@ inline void append_json_string(std::string& out, std::string_view text) {
     out.push_back('"');
 }
 
+/// Appends a JSON string of ASCII alone, as Python's json.dumps does: everything else is escaped, also unpaired
+/// surrogates in their three-byte form. Bytes that are no part of UTF-8 become U+FFFD.
+inline void append_ascii_json_string(std::string& out, std::string_view text) {
+    out.push_back('"');
+    for (;;) {
+        auto const plain = detail::plain_prefix_bytes(text);
+        out.append(text.substr(0, plain));
+        text.remove_prefix(plain);
+        if (text.empty())
+            break;
+        auto const [point, size_bytes] = decode_utf8(text);
+        if (size_bytes == 0)
+            detail::append_json_unit(out, 0xfffd);
+        else if (size_bytes == 1)
+            detail::append_json_escape(out, text.front());
+        else if (point < 0x10000)
+            detail::append_json_unit(out, point);
+        else {
+            detail::append_json_unit(out, 0xd800 + ((point - 0x10000) >> 10));
+            detail::append_json_unit(out, 0xdc00 + ((point - 0x10000) & 0x3ff));
+        }
+        text.remove_prefix(size_bytes == 0 ? 1 : size_bytes);
+    }
+    out.push_back('"');
+}
+
 /// Appends a whole number.
 template <std::integral Integer>
 void append_json_number(std::string& out, Integer number) {

@@ -6,6 +6,8 @@
 #include <memfs_cache/core/clock.hpp>
 #include <memfs_cache/core/error.hpp>
 #include <memfs_cache/core/ids.hpp>
+#include <memfs_cache/entries/dated_files.hpp>
+#include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/namespaces/analytics.hpp>
 #include <memfs_cache/service/cache_service.hpp>

@@ -128,8 +128,15 @@ class Entry_Store {
         return Stored_Entry{ref.cache_id, ref.cache_hash, ref.ns, std::move(ref.all_paths), content.size()};
     }
 
-    /// An id for a source value, without content: found by the hash of the value (Cache_Hash), and told apart from other
-    /// values of that hash by the value itself. The same value again gives the same id, also from several processes at
+    /// The hash that a source value is found by: of a text its own, of anything else that of its JSON text.
+    [[nodiscard]] auto hash_of_source(Python_Json const& source_value) const -> Result<std::string> {
+        if (auto const* text = source_value.get_if<std::string>())
+            return hash_.from_string(*text);
+        return hash_.from_json(source_value);
+    }
+
+    /// An id for a source value, without content: found by hash_of_source(), and told apart from other values of that
+    /// hash by the value itself. The same value again gives the same id, also from several processes at
     /// once.
     /// @param  source_value  a text, or any other JSON value
     /// @errors invalid_argument for an empty text
@@ -583,12 +590,6 @@ class Entry_Store {
         if (!added)
             return added.error();
         return {};
-    }
-
-    auto hash_of_source(Python_Json const& source_value) const -> Result<std::string> {
-        if (auto const* text = source_value.get_if<std::string>())
-            return hash_.from_string(*text);
-        return hash_.from_json(source_value);
     }
 
     /// Of the ids of a hash the one that was made for this value.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memfs_cache/core/cache_hash.hpp>
+#include <memfs_cache/entries/dated_files.hpp>
+#include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/service/options.hpp>
 #include <memfs_cache/storage/any.hpp>
 
@@ -36,7 +38,9 @@ class Cache_Service {
     static constexpr std::string_view ns_analytics = "analytics";
 
     explicit Cache_Service(Storage storage, Service_Options options = {})
-        : storage_(std::make_unique<Storage>(std::move(storage))), options_(std::move(options)) {}
+        : storage_(std::make_unique<Storage>(std::move(storage))), options_(std::move(options)),
+          entries_(*storage_, options_.root_prefix, options_.clock, options_.id_generator),
+          dated_files_(*storage_, options_.root_prefix, options_.clock) {}
 
     /// Closes; what could not be stored by then is lost. Call close() to learn of it.
     ~Cache_Service() = default;
@@ -46,6 +50,35 @@ class Cache_Service {
     [[nodiscard]] auto storage() noexcept -> Storage& { return *storage_; }
     [[nodiscard]] auto clock() const noexcept -> Clock_Ptr const& { return options_.clock; }
     [[nodiscard]] auto hash_generator() const noexcept -> Cache_Hash const& { return hash_generator_; }
+
+    /// Application values under an id and a hash, in any namespace.
+    [[nodiscard]] auto entries() noexcept -> Entry_Store<Storage>& { return entries_; }
+
+    // Values, ids and files in one line each
+    /// @see Entry_Store::create, Entry_Store::lookup, Dated_Files
+    [[nodiscard]] auto resolve_cache_hash(Python_Json const& value) const -> Result<std::string> {
+        return entries_.hash_of_source(value);
+    }
+    [[nodiscard]] auto create_cache_entry(std::string_view ns, Python_Json const& source_value) -> Result<Cache_Id> {
+        return entries_.create(ns, source_value);
+    }
+    [[nodiscard]] auto lookup_by_hash(std::string_view ns,
+                                      std::string_view cache_hash,
+                                      std::optional<Python_Json> const& source_value = std::nullopt) const
+        -> Result<std::optional<Cache_Id>> {
+        return entries_.lookup(ns, cache_hash, source_value);
+    }
+    [[nodiscard]] auto write_temporal(std::string_view ns,
+                                      std::optional<Cache_Id> const& cache_id,
+                                      Byte_View data,
+                                      std::string_view filename) -> Result<Dated_Paths> {
+        return dated_files_.write(ns, cache_id, data, filename);
+    }
+    [[nodiscard]] auto read_latest(std::string_view ns,
+                                   std::optional<Cache_Id> const& cache_id,
+                                   std::string_view filename) const -> Result<std::optional<Bytes>> {
+        return dated_files_.read_latest(ns, cache_id, filename);
+    }
 
     /// The analytics of a namespace; any name can be one. Opened at the first call.
     [[nodiscard]] auto analytics(std::string_view name = ns_analytics) -> Analytics<Storage>& {
@@ -154,6 +187,8 @@ class Cache_Service {
     std::unique_ptr<Storage> storage_; // before the handlers, which refer to it
     Service_Options options_;
     Cache_Hash hash_generator_;
+    Entry_Store<Storage> entries_;
+    Dated_Files<Storage> dated_files_;
     std::mutex opening_mutex_; ///< one at a time opens a namespace
     bool closed_ = false;      ///< guarded by opening_mutex_
     mutable std::mutex mutex_;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/ids.hpp>
 #include <memfs_cache/namespaces/analytics.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +15,7 @@ namespace memfs_cache {
 struct Service_Options {
     std::string root_prefix = "cache"; ///< everything the service writes lies below it; "" for the root itself
     Clock_Ptr clock = std::make_shared<System_Clock>();
+    std::function<Cache_Id()> id_generator = &Cache_Id::generate; ///< of entries; called from any thread
     Analytics_Options analytics;
 };
 

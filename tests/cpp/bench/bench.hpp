@@ -34,6 +34,7 @@ using Rows = std::vector<Row>;
 [[nodiscard]] auto core_rows() -> Rows;
 [[nodiscard]] auto storage_rows() -> Rows;
 [[nodiscard]] auto events_rows() -> Rows;
+[[nodiscard]] auto entries_rows() -> Rows;
 [[nodiscard]] auto analytics_rows() -> Rows;
 
 /// Makes the compiler believe that the value is used and that all memory may have been read.

@@ -134,7 +134,7 @@ auto main(int argc, char** argv) -> int {
                 arguments->rounds);
     bool measured = false;
     try {
-        for (auto const& rows : {core_rows(), storage_rows(), events_rows(), analytics_rows()})
+        for (auto const& rows : {core_rows(), storage_rows(), events_rows(), entries_rows(), analytics_rows()})
             for (auto const& row : rows)
                 if (row.name.find(arguments->only) != std::string::npos) {
                     measure(row, arguments->rounds);

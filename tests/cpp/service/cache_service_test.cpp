@@ -55,6 +55,27 @@ struct Watched {
 } // namespace
 
 TEST_SUITE("service/cache_service") {
+    TEST_CASE("a service keeps values, ids and dated files below its root, with the ids of its own generator") {
+        auto with_ids = options();
+        auto const an_id = Cache_Id::parse("2c15e5f1-0000-4000-8000-000000000041").value();
+        with_ids.id_generator = [&] { return an_id; };
+        Service cache(Any_Storage(Storage_Memory()), with_ids);
+        auto const stored = cache.entries().store("notes", Entry_Strategy::temporal, Entry_Value::string("x")).value();
+        CHECK(stored.cache_id == an_id.str());
+        CHECK(stored.paths.data.front().starts_with("notes/data/temporal/2026/02/13/14/"));
+        Python_Json const source("a source");
+        CHECK(cache.create_cache_entry("people", source).value() == an_id);
+        auto const hash = cache.resolve_cache_hash(source).value();
+        CHECK(hash == cache.hash_generator().from_string("a source").value());
+        CHECK(cache.lookup_by_hash("people", hash).value() == an_id);
+        CHECK(cache.lookup_by_hash("people", hash, source).value() == an_id);
+        CHECK_FALSE(cache.lookup_by_hash("people", hash, Python_Json("another")).value());
+        auto const paths = cache.write_temporal("notes", an_id, "data", "a.txt").value();
+        CHECK(read(cache.storage(), "cache/" + paths.dated).value() == "data");
+        CHECK(cache.read_latest("notes", an_id, "a.txt").value() == "data");
+        CHECK(cache.namespaces().value() == std::vector<std::string>{"notes", "people"});
+    }
+
     TEST_CASE("a service on memory records, answers and tells how it is") {
         Service cache(Any_Storage(Storage_Memory()), options());
         REQUIRE(cache.analytics().record_request(request()));

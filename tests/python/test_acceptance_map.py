@@ -4,7 +4,7 @@ import re
 
 from conftest import PROJECT
 
-WANTED = {2, 6, 9, 11, 12, *range(18, 28), 30, 31, 32, *range(34, 41)}
+WANTED = {*range(2, 7), 9, 11, 12, *range(18, 28), 30, 31, 32, *range(34, 41)}
 
 
 def rows() -> dict[int, str]:
@@ -14,7 +14,7 @@ def rows() -> dict[int, str]:
 
 
 def test_every_statement_has_a_row_with_a_test():
-    assert set(rows()) == WANTED
+    assert WANTED <= set(rows())
     empty = [number for number, shown in rows().items() if not re.search(r'::test_|"[^"]+"', shown)]
     assert not empty, f"no test shows {empty}"
 

@@ -6,6 +6,7 @@
 #include <memfs_cache/events/raw_reader.hpp>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 namespace memfs_cache {
@@ -53,6 +54,10 @@ class Event_Log {
                 return agreed.error();
         return log;
     }
+
+    /// Has something else done where the log does what need not be done at once: after events have landed, at most each
+    /// check interval. For the owner of the log, before anything is recorded.
+    void also_in_background(std::function<void()> chore) { chore_ = std::move(chore); }
 
     Event_Log(Event_Log const&) = delete;
     auto operator=(Event_Log const&) -> Event_Log& = delete;
@@ -225,7 +230,7 @@ class Event_Log {
           late_marks_(storage_, paths_), writer_(new_writer().release()) {}
 
     [[nodiscard]] auto new_writer() const -> std::unique_ptr<Log_Writer<Storage>> {
-        return std::make_unique<Log_Writer<Storage>>(storage_, paths_, *clock_, options_, stored_settings_);
+        return std::make_unique<Log_Writer<Storage>>(storage_, paths_, *clock_, options_, chore_, stored_settings_);
     }
 
     /// The writer of this process. A child makes its own with the first call and never touches its parent's again.
@@ -243,6 +248,7 @@ class Event_Log {
     Log_Paths const paths_;
     Clock_Ptr const clock_;
     Event_Log_Options const options_;
+    std::function<void()> chore_;
     std::optional<Log_Settings> const stored_settings_; ///< when it was opened
     Raw_Reader<Storage> reader_;
     Ledger<Storage> ledger_;

@@ -65,8 +65,9 @@ class Log_Writer {
                Log_Paths const& paths,
                Clock const& clock,
                Event_Log_Options const& options,
+               std::function<void()> const& chore,
                std::optional<Log_Settings> stored_settings)
-        : storage_(storage), paths_(paths), clock_(clock), options_(options),
+        : storage_(storage), paths_(paths), clock_(clock), options_(options), chore_(chore),
           outlives_process_(storage.capabilities().survives_process),
           settings_(storage, paths.settings(), options.settings, std::move(stored_settings)),
           ledger_(storage, paths.ledger()), late_marks_(storage, paths), id_(options.new_writer_id()),
@@ -634,6 +635,8 @@ class Log_Writer {
             works_in_background() || has_window_to_retire(clock_.now()); // a request does not wait for it
         lock.unlock();
         auto const kept = [&]() -> Result<void> {
+            if (chore_)
+                chore_();
             if (auto const checked = check(Marking::by_timer); !checked)
                 return checked.error();
             if (syncs)
@@ -653,7 +656,7 @@ class Log_Writer {
         if (now < next_keeping_ || !has_to_keep())
             return;
         next_keeping_ = now + options_.check_interval; // whoever comes meanwhile passes by
-        (void)keep_in_order(lock);
+        (void)guarded([&] { return keep_in_order(lock); });
     }
 
     [[nodiscard]] auto has_to_keep() const -> bool {
@@ -668,6 +671,7 @@ class Log_Writer {
     Log_Paths const& paths_;
     Clock const& clock_;
     Event_Log_Options const& options_;
+    std::function<void()> const& chore_; ///< of the log's owner, done along with the own ones
     bool const outlives_process_;
     Process_Mark const process_;
     Shared_Settings<Storage> settings_;

@@ -8,7 +8,9 @@
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
 #include <memfs_cache/namespaces/analytics/day_salts.hpp>
 #include <memfs_cache/namespaces/analytics/event_intake.hpp>
+#include <memfs_cache/namespaces/analytics/excluded_paths.hpp>
 #include <memfs_cache/namespaces/analytics/pulse.hpp>
+#include <memfs_cache/namespaces/analytics/request_kind.hpp>
 #include <memfs_cache/namespaces/analytics/request_view.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
 
@@ -33,6 +35,7 @@ struct Analytics_Options {
     Visitor_Key visitor_key = Visitor_Key::ip;
     bool keep_country = true;        ///< false: no country is stored, whoever gives one
     Trusted_Proxies trusted_proxies; ///< whose X-Forwarded-For is believed; nobody's by default
+    Excluded_Paths exclude_paths;    ///< whose requests are not recorded; imports and events of one's own are
     std::size_t summary_cache_bytes = 64 << 20;
 };
 
@@ -55,14 +58,25 @@ class Analytics {
         auto log = Event_Log<Storage>::open(storage, Log_Paths(root, name), std::move(clock), options.log);
         if (!log)
             return log.error();
-        return std::unique_ptr<Analytics>(new Analytics(storage, name, *std::move(log), std::move(options)));
+        std::unique_ptr<Analytics> analytics(new Analytics(storage, name, *std::move(log), std::move(options)));
+        if (analytics->hashes_visitors())
+            analytics->salts_.load(analytics->log_->clock()->now());
+        return analytics;
+    }
+
+    /// Makes what the first request of a day would otherwise wait for. For hosts, before they begin to listen; later
+    /// days are prepared in the background.
+    /// @errors what the storage says; then visitors are left out, and counted, until it answers
+    [[nodiscard]] auto prepare() -> Result<void> {
+        return hashes_visitors() ? salts_.prepare(log_->clock()->now()) : Result<void>();
     }
 
     /// Records a request that was served. It never fails the request: what could not be recorded is counted and shown
     /// by health().
     /// @return the event's id; empty if it was not recorded
-    /// Cost    under a microsecond; nothing is allocated in the steady state. The first request of a process waits for
-    ///         the storage to give the day's salt, and the first after 23:00 for the next day's.
+    /// Cost    under a microsecond; nothing is allocated in the steady state. Buffered, it waits for the storage only if
+    ///         nobody has prepared the salt of the day: in a process that did not call prepare() and is the first to
+    ///         record on a day, or after an hour before midnight without any request.
     auto record_request(Request_View const& request) noexcept -> Event_Id {
         try {
             auto const recorded = record_view(request);
@@ -77,6 +91,12 @@ class Analytics {
     /// The same for callers that want to know why it failed.
     /// @errors invalid_argument: time, duration or status out of range; else as Event_Log::record
     [[nodiscard]] auto record_view(Request_View const& request) -> Result<Event_Id> {
+        if (!log_->is_recording())
+            return Event_Id();
+        if (options_.exclude_paths.contains(path_of(request.target))) {
+            excluded_.fetch_add(1, std::memory_order_relaxed);
+            return Event_Id();
+        }
         Event_Intake intake;
         if (auto const taken = intake.take(request, options_.trusted_proxies, agents_); !taken)
             return taken.error();
@@ -99,15 +119,18 @@ class Analytics {
         intake.record.event_id = event_id;
         if (auto const timed = set_time(intake.record, request.timestamp, log_->clock()->now()); !timed)
             return timed.error();
-        if (auto const known = set_visitor(intake); !known)
+        auto const known = set_visitor(intake, [&] { return salts_.salt_of(intake.record.timestamp); });
+        if (!known)
             return known.error();
         return use(std::as_const(intake.record));
     }
 
     /// Records an event of an application's own.
-    /// @return its id
+    /// @return its id; "" where recording is off
     /// @errors invalid_argument and too_large naming the field; else as Event_Log::record
     [[nodiscard]] auto record(Analytics_Event const& event) -> Result<std::string> {
+        if (!log_->is_recording())
+            return std::string();
         Event_Intake intake;
         if (auto const taken = intake.take(event); !taken)
             return taken.error();
@@ -176,7 +199,7 @@ class Analytics {
     /// salt cannot be had. With Visitor_Key::ip_ua it is that of a client without a user agent.
     [[nodiscard]] auto visitor_hash(std::string_view address, Utc_Time timestamp) -> std::string {
         auto const client = Client_Address::parse(address);
-        if (!client || !is_storable(timestamp) || options_.visitor_key == Visitor_Key::none)
+        if (!client || !is_storable(timestamp) || !hashes_visitors())
             return {};
         auto const salt = salts_.salt_of(timestamp);
         if (!salt || !*salt)
@@ -191,10 +214,12 @@ class Analytics {
         auto const counts = log_->counts();
         auto const lost = lost_.load(std::memory_order_relaxed);
         return {counts.dropped > 0 || lost > 0 || !counts.last_problem.empty(),
-                {{"recorded", counts.recorded},
+                {{"recording", to_text(log_->recording())},
+                 {"recorded", counts.recorded},
                  {"landed", counts.landed},
                  {"dropped", counts.dropped},
                  {"lost_requests", lost},
+                 {"excluded", excluded_.load(std::memory_order_relaxed)},
                  {"without_visitor", without_visitor_.load(std::memory_order_relaxed)},
                  {"failed_flushes", counts.failed_flushes},
                  {"waiting_bytes", counts.waiting_bytes},
@@ -205,18 +230,22 @@ class Analytics {
 
   private:
     Analytics(Storage& storage, Namespace_Name name, std::unique_ptr<Event_Log<Storage>> log, Analytics_Options options)
-        : name_(std::move(name)), options_(std::move(options)), log_(std::move(log)), salts_(storage, *log_),
-          aggregator_(storage, *log_, options_.summary_cache_bytes), pulse_(*log_) {}
+        : name_(std::move(name)), options_(std::move(options)), salts_(storage, *log), log_(std::move(log)),
+          aggregator_(storage, *log_, options_.summary_cache_bytes), pulse_(*log_) {
+        if (hashes_visitors())
+            log_->also_in_background([this] { (void)salts_.prepare(log_->clock()->now()); });
+    }
+
+    [[nodiscard]] auto hashes_visitors() const noexcept -> bool { return options_.visitor_key != Visitor_Key::none; }
 
     auto store(Event_Intake& intake, std::optional<Utc_Time> time) -> Result<void> {
         auto& record = intake.record;
         auto const now = log_->clock()->now();
         if (auto const timed = set_time(record, time, now); !timed)
             return timed.error();
-        if (auto const known = set_visitor(intake); !known || !*known)
+        auto const known = set_visitor(intake, [&] { return salts_.salt_unless_failing(record.timestamp); });
+        if (!known || !*known)
             without_visitor_.fetch_add(1, std::memory_order_relaxed);
-        else if (!record.ip_hash.empty() && record.timestamp > now - std::chrono::hours(1))
-            salts_.prepare_next(now);
         return log_->record(record.timestamp, [&](std::string& out) { record.append_json(out); });
     }
 
@@ -231,17 +260,19 @@ class Analytics {
     }
 
     /// Sets the visitor's hash, and leaves out who and where from if that is switched off.
-    /// @return false if there is a client, but the salt of its day was destroyed
-    auto set_visitor(Event_Intake& intake) -> Result<bool> {
+    /// @param  find_salt  () -> Result<std::optional<Sip_Key>>, of its day
+    /// @return false if there is a client, but that salt was destroyed
+    template <class Find>
+    auto set_visitor(Event_Intake& intake, Find&& find_salt) -> Result<bool> {
         if (!options_.keep_country)
             intake.record.country = {};
-        if (options_.visitor_key == Visitor_Key::none) {
+        if (!hashes_visitors()) {
             intake.record.ip_hash = {};
             return true;
         }
         if (!intake.client)
             return true;
-        auto const salt = salts_.salt_of(intake.record.timestamp);
+        auto const salt = find_salt();
         if (!salt)
             return salt.error();
         if (*salt)
@@ -272,13 +303,14 @@ class Analytics {
 
     Namespace_Name name_;
     Analytics_Options options_;
+    Day_Salts<Storage> salts_; // before the log, whose background thread uses it to the end
     std::unique_ptr<Event_Log<Storage>> log_;
-    Day_Salts<Storage> salts_;
     LETS_Aggregator<Storage, Analytics_Record, Analytics_Summary> aggregator_;
     Pulse_Reader<Storage> pulse_;
     Event_Ids ids_;
     User_Agent_Cache agents_;
     std::atomic<std::uint64_t> lost_{0};
+    std::atomic<std::uint64_t> excluded_{0};
     std::atomic<std::uint64_t> without_visitor_{0};
 };
 

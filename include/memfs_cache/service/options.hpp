@@ -16,6 +16,9 @@ struct Service_Options {
     std::string root_prefix = "cache"; ///< everything the service writes lies below it; "" for the root itself
     Clock_Ptr clock = std::make_shared<System_Clock>();
     std::function<Cache_Id()> id_generator = &Cache_Id::generate; ///< of entries; called from any thread
+    /// `recording` is analytics.log.mode, a Recording_Mode; flush_interval_ms and buffer_bytes stand beside it, grace_ms and
+    /// salt_period in analytics.log.settings; visitor_key, trusted_proxies, exclude_paths, keep_country and
+    /// summary_cache_bytes in analytics itself. What is a text elsewhere has a parse function of its own.
     Analytics_Options analytics;
 };
 

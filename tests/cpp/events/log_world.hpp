@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/printers.hpp"
+#include "support/wait_until.hpp"
 #include "support/wrapped_storage.hpp"
 #include <memfs_cache/events/event_log.hpp>
 #include <memfs_cache/storage/memory.hpp>
@@ -15,7 +16,6 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -163,16 +163,6 @@ class Gate {
     int arrived_ = 0;
     bool open_ = false;
 };
-
-/// Waits for what a background thread has to do sooner or later; a minute is as good as never.
-template <class Condition>
-void wait_until(Condition&& holds) {
-    auto const never = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    bool held = holds();
-    for (; !held && std::chrono::steady_clock::now() < never; held = holds())
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    REQUIRE(held);
-}
 
 inline auto each_once(std::set<std::string> const& names) -> Names {
     Names expected;

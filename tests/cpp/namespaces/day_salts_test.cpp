@@ -3,6 +3,7 @@
 #include "support/format_page.hpp"
 #include "support/printers.hpp"
 #include "support/scratch_folder.hpp"
+#include "support/wait_until.hpp"
 #include <memfs_cache/storage/disk.hpp>
 
 #include <doctest/doctest.h>
@@ -10,7 +11,9 @@
 #include <atomic>
 #include <set>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 using namespace memfs_cache;
 using namespace memfs_cache::testing;
@@ -159,7 +162,9 @@ TEST_SUITE("namespaces/analytics/day_salts") {
 
     TEST_CASE(
         "without the storage of salts a request is recorded without its visitor, and the storage is left in peace") {
-        Site site;
+        Analytics_Options options;
+        options.log.check_interval = std::chrono::hours(1); // the background does not try again meanwhile
+        Site site("2026-02-13T14:10", options);
         int asked = 0;
         site.storage.hook = [&](Operation, std::string const& key) -> Verdict {
             bool const salt = key.starts_with(salts_prefix);
@@ -174,28 +179,114 @@ TEST_SUITE("namespaces/analytics/day_salts") {
         CHECK(asked == 1); // a failure is not met again with every request
     }
 
-    TEST_CASE("the salt of tomorrow is made in the last hour of today, by live events alone") {
-        Site site("2026-02-13T22:59");
+    TEST_CASE("no request waits for the salt: neither the first of a process nor the first of a day") {
+        Analytics_Options options;
+        options.log.check_interval = std::chrono::milliseconds(1);
+        Site site("2026-02-13T22:59", options);
+        std::atomic<bool> asked_by_recorder{false};
+        site.storage.hook = [&, recorder = std::this_thread::get_id()](Operation, std::string const& key) -> Verdict {
+            if (key.starts_with(salts_prefix) && std::this_thread::get_id() == recorder)
+                asked_by_recorder = true;
+            return {};
+        };
+        CHECK(salt_names(site.memory).empty()); // to open is not to record
+        REQUIRE(site->prepare());
+        CHECK(asked_by_recorder.exchange(false));
+        CHECK(salt_names(site.memory) == std::set<std::string>{"2026-02-13.json"});
         auto const record = [&](std::string const& time) {
             REQUIRE(site->record_request(visitor("198.18.0.1", time)));
         };
         record("2026-02-13T22:59");
-        CHECK(salt_names(site.memory).size() == 1);
         site.clock().set(time_at("2026-02-13T23:00"));
-        record("2026-02-13T12:00"); // of earlier
-        CHECK(salt_names(site.memory).size() == 1);
-        record("2026-02-13T23:00");
+        record("2026-02-13T23:00"); // the background makes the next day's
+        wait_until([&] { return salt_names(site.memory).size() == 2; });
         CHECK(salt_names(site.memory) == std::set<std::string>{"2026-02-13.json", "2026-02-14.json"});
-
-        int salt_operations = 0;
-        site.storage.hook = [&](Operation, std::string const& key) -> Verdict {
-            salt_operations += key.starts_with(salts_prefix);
-            return {};
-        };
         site.clock().set(time_at("2026-02-14T00:00"));
-        REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-14T00:00")));
-        CHECK(salt_operations == 0);
+        record("2026-02-14T00:00");
+        record("2026-02-13T23:59:59.999");
+        CHECK_FALSE(asked_by_recorder);
         CHECK(without_visitor(site) == 0);
+
+        Site_Process later(site.storage, time_at("2026-02-14T00:01"), options); // finds the salt there when it opens
+        asked_by_recorder = false;
+        REQUIRE(later->record_request(visitor("198.18.0.1", "2026-02-14T00:01")));
+        CHECK_FALSE(asked_by_recorder);
+    }
+
+    TEST_CASE("in the mode per_request the salt of tomorrow is made without a thread") {
+        Analytics_Options options;
+        options.log.mode = Recording_Mode::per_request;
+        Site site("2026-02-13T23:00", options);
+        REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-13T23:00")));
+        CHECK(salt_names(site.memory).size() == 2);
+    }
+
+    TEST_CASE("a storage of salts that is dead across midnight costs visitors, not requests, and comes back (H30)") {
+        Analytics_Options options;
+        options.log.check_interval = std::chrono::milliseconds(1);
+        Site site("2026-02-13T22:30", options);
+        REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-13T22:30")));
+        std::atomic<bool> dead{true};
+        std::atomic<int> tries{0}, tries_of_recorder{0};
+        site.storage.hook = [&, recorder = std::this_thread::get_id()](Operation, std::string const& key) -> Verdict {
+            if (!key.starts_with(salts_prefix))
+                return {};
+            ++(std::this_thread::get_id() == recorder ? tries_of_recorder : tries);
+            return dead ? Verdict{Verdict::Kind::fail} : Verdict{};
+        };
+        site.clock().set(time_at("2026-02-13T23:30"));
+        REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-13T23:30")));
+        CHECK(without_visitor(site) == 0);
+        wait_until([&] { return tries > 0; });
+        site.clock().set(time_at("2026-02-14T00:00:00.200"));
+        for (int i = 0; i < 10; ++i) {
+            REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-14T00:00:00.200")));
+            CHECK(member(stored_events(site.memory).back(), "ip_hash").empty());
+        }
+        CHECK(tries_of_recorder == 0);
+        CHECK(without_visitor(site) == 10);
+        for (auto const& [name, bytes] : stored_files(site.memory))
+            CHECK(bytes.find("198.18.0.1") == std::string::npos);
+        dead = false;
+        wait_until([&] { return salt_names(site.memory).size() == 2; });
+        wait_until([&] {
+            REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-14T00:00:01")));
+            return !member(stored_events(site.memory).back(), "ip_hash").empty();
+        });
+        CHECK(tries_of_recorder == 0);
+    }
+
+    TEST_CASE("of eight processes that meet a new day at once all know a visitor by one hash (H30)") {
+        Scratch_Folder folder;
+        std::vector<pid_t> children;
+        for (int i = 0; i < 8; ++i) {
+            auto const child = ::fork();
+            if (child == 0) { // it must not run what belongs to its parent
+                bool recorded = false;
+                try {
+                    auto storage = Storage_Disk::open(folder.path()).value();
+                    Site_Process site(storage, time_at("2026-02-13T23:59"));
+                    site.clock->set(time_at("2026-02-14T00:00:00.200"));
+                    recorded = site->record_view(visitor("198.18.0.1", "2026-02-14T00:00:00.200")).has_value() &&
+                               site->close().has_value();
+                } catch (...) { // the parent sees the status
+                }
+                ::_exit(recorded ? 0 : 1);
+            }
+            children.push_back(child);
+        }
+        for (auto const child : children) {
+            int status = 1;
+            REQUIRE(::waitpid(child, &status, 0) == child);
+            CHECK(status == 0);
+        }
+        auto const storage = Storage_Disk::open(folder.path()).value();
+        std::set<std::string> hashes;
+        for (auto const& event : stored_events(storage))
+            hashes.insert(member(event, "ip_hash"));
+        CHECK(stored_events(storage).size() == 8);
+        CHECK(hashes.size() == 1);
+        CHECK(hashes.begin()->size() == 18);
     }
 
     TEST_CASE("no salt is made for a time that is refused, nor where nobody is hashed") {

@@ -8,6 +8,7 @@
 #include <memfs_cache/events/event_log.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -37,8 +38,8 @@ struct Salt_Period {
 /// say), random, shared by all processes of a store, readable by its owner only, never exported, shown or logged. Once a
 /// salt is destroyed nobody can link its hashes to anybody again.
 ///
-/// Threads  any. A period whose salt is known waits for nobody. For a new one the storage is asked, by one caller while
-///          the others wait; while the storage fails nobody waits for another's try.
+/// Threads  any. A period whose salt is known waits for nobody. For another one the storage is asked, by one caller while
+///          the others wait.
 /// Cost     of the period that was asked for last: two comparisons. Of another known one: a shared lock.
 template <StorageBackend Storage>
 class Day_Salts {
@@ -46,7 +47,7 @@ class Day_Salts {
     Day_Salts(Storage& storage, Event_Log<Storage>& log) : storage_(storage), log_(log) {}
 
     /// The salt of the period that an instant lies in; created if nobody did yet.
-    /// @errors what the storage says; it is asked again after a second at the earliest
+    /// @errors what the storage says
     [[nodiscard]] auto salt_of(Utc_Time time) -> Result<std::optional<Sip_Key>> {
         auto const* period = last_used_.load(std::memory_order_acquire);
         if (period == nullptr || !period->contains(time)) {
@@ -59,20 +60,36 @@ class Day_Salts {
         return period->salt;
     }
 
-    /// Fetches the salt of the period behind the one of `now` in the last hour before it begins, so that its first
-    /// request finds it known.
-    void prepare_next(Utc_Time now) {
-        auto const soon = to_millis(now + std::chrono::hours(1));
-        if (soon < prepared_until_.load(std::memory_order_relaxed))
-            return;
-        if (auto const next = find(from_millis(soon)); next)
-            prepared_until_.store(to_millis((*next)->end), std::memory_order_relaxed);
+    /// The same for those who must not wait for a storage that fails: then it is left to prepare() to try again.
+    /// @errors what the storage says; unavailable if the last try failed
+    [[nodiscard]] auto salt_unless_failing(Utc_Time time) -> Result<std::optional<Sip_Key>> {
+        auto const* const period = last_used_.load(std::memory_order_acquire);
+        if (failing_.load(std::memory_order_relaxed) && !(period != nullptr && period->contains(time)) && !known(time))
+            return fail(Errc::unavailable, "the salt of the day could not be read a moment ago");
+        return salt_of(time);
+    }
+
+    /// Fetches what live events need next: the salt of the period of `now`, and in the last hour before the next period
+    /// begins that one's, so that its first request finds it known.
+    /// @errors the first that the storage says
+    auto prepare(Utc_Time now) -> Result<void> {
+        auto const current = find(now);
+        auto const next = find(now + std::chrono::hours(1));
+        failing_ = !current || !next;
+        if (!current)
+            return current.error();
+        if (!next)
+            return next.error();
+        return {};
+    }
+
+    /// Takes the salt of the period of `now` from the storage if it is there; writes nothing.
+    void load(Utc_Time now) {
+        if (auto const stored = read(period_of(now)); stored && *stored)
+            (void)keep(**stored);
     }
 
   private:
-    using Steady = std::chrono::steady_clock;
-    static constexpr std::chrono::seconds pause_after_failure{1};
-
     auto known(Utc_Time time) const -> Salt_Period const* {
         std::shared_lock const lock(mutex_);
         auto const after = periods_.upper_bound(time);
@@ -85,21 +102,19 @@ class Day_Salts {
     auto find(Utc_Time time) -> Result<Salt_Period const*> {
         if (auto const* period = known(time))
             return period;
-        std::unique_lock const one_at_a_time =
-            failing_.load() ? std::unique_lock(fetch_mutex_, std::try_to_lock) : std::unique_lock(fetch_mutex_);
-        if (!one_at_a_time || Steady::now() < next_try_)
-            return fail(Errc::unavailable, "the salt of the day could not be read a moment ago");
+        std::unique_lock const one_at_a_time(fetch_mutex_);
         if (auto const* period = known(time)) // somebody else's fetch
             return period;
         auto fetched = fetch(time);
         failing_ = !fetched;
-        if (!fetched) {
-            next_try_ = Steady::now() + pause_after_failure;
+        if (!fetched)
             return fetched.error();
-        }
+        return keep(*fetched);
+    }
+
+    auto keep(Salt_Period const& period) -> Salt_Period const* {
         std::unique_lock const lock(mutex_);
-        auto const start = fetched->start;
-        return &periods_.emplace(start, *std::move(fetched)).first->second;
+        return &periods_.emplace(period.start, period).first->second;
     }
 
     /// Create if absent, then take what stands there: of two creators both use the winner's. The settings are stored
@@ -107,41 +122,57 @@ class Day_Salts {
     auto fetch(Utc_Time time) -> Result<Salt_Period> {
         if (auto const stored = log_.store_settings(); !stored)
             return stored.error();
-        auto period = Salt_Period::containing(time, log_.settings().salt_period);
-        auto const key = log_.paths().under("salts/" + date_text(period.start) + ".json");
-        auto object = storage_.get(key);
-        if (!object)
-            return object.error();
-        if (!*object) {
+        auto const period = period_of(time);
+        auto stored = read(period);
+        if (!stored)
+            return stored.error();
+        if (!*stored) {
             Sip_Key fresh{};
             fill_random(fresh.data(), fresh.size());
+            auto const key = key_of(period);
             auto const written = storage_.put(key, salt_text(fresh), Precondition::absent(), {.owner_only = true});
             if (!written)
                 return written.error();
-            object = storage_.get(key);
-            if (!object)
-                return object.error();
-            if (!*object)
+            stored = read(period);
+            if (!stored)
+                return stored.error();
+            if (!*stored)
                 return fail(Errc::indeterminate, key.str() + " may not be stored yet; try again");
         }
+        return **stored;
+    }
+
+    [[nodiscard]] auto period_of(Utc_Time time) const -> Salt_Period {
+        return Salt_Period::containing(time, log_.settings().salt_period);
+    }
+    [[nodiscard]] auto key_of(Salt_Period const& period) const -> Storage_Key {
+        return log_.paths().under("salts/" + date_text(period.start) + ".json");
+    }
+
+    /// The period with what is stored for it; nothing if nothing is.
+    auto read(Salt_Period period) const -> Result<std::optional<Salt_Period>> {
+        auto const key = key_of(period);
+        auto const object = storage_.get(key);
+        if (!object)
+            return object.error();
+        if (!*object)
+            return std::optional<Salt_Period>();
         auto const salt = parse_salt((*object)->bytes);
         if (!salt)
             return fail(salt.error().code, key.str() + ": " + salt.error().context);
         period.salt = *salt;
-        return period;
+        return std::optional(period);
     }
 
     Storage& storage_;
     Event_Log<Storage>& log_;
 
     std::atomic<Salt_Period const*> last_used_{nullptr};
-    std::atomic<std::int64_t> prepared_until_{0};
     mutable std::shared_mutex mutex_;
     std::map<Utc_Time, Salt_Period> periods_; ///< by start; entries stay where they are
 
     std::mutex fetch_mutex_;
-    std::atomic<bool> failing_{false};
-    Steady::time_point next_try_{}; ///< guarded by fetch_mutex_
+    std::atomic<bool> failing_{false}; ///< the last try did
 };
 
 } // namespace memfs_cache

@@ -207,6 +207,18 @@ class Analytics {
         return to_hex(visitor_number(**salt, *client, {}));
     }
 
+    /// May recording a request of now wait for the storage? A host that must not wait records it on another thread then.
+    [[nodiscard]] auto recording_may_wait() const -> bool {
+        switch (log_->recording()) {
+        case Recording_Mode::off:
+            return false;
+        case Recording_Mode::buffered:
+            return hashes_visitors() && !salts_.is_at_hand(log_->clock()->now());
+        default:
+            return true;
+        }
+    }
+
     [[nodiscard]] auto name() const -> Namespace_Name const& { return name_; }
     [[nodiscard]] auto flush() -> Result<void> { return log_->flush(); }
     [[nodiscard]] auto close() -> Result<void> { return log_->close(); }

@@ -48,6 +48,24 @@ TEST_SUITE("namespaces/recording_options") {
         CHECK(stored_files(of_another.memory) == files);
     }
 
+    TEST_CASE("a host learns when recording may wait for the storage") {
+        for (auto const mode : all_recording_modes) {
+            CAPTURE(to_text(mode));
+            Analytics_Options options;
+            options.log.mode = mode;
+            Site site("2026-02-13T14:10", options);
+            CHECK(site->recording_may_wait() == (mode != Recording_Mode::off)); // for the salt at least
+            REQUIRE(site->prepare());
+            bool const never = mode == Recording_Mode::buffered || mode == Recording_Mode::off;
+            CHECK(site->recording_may_wait() != never);
+            site.clock().set(time_at("2026-02-15T00:00")); // a clock that jumps: nobody could prepare
+            CHECK(site->recording_may_wait() == (mode != Recording_Mode::off));
+        }
+        Analytics_Options options;
+        options.visitor_key = Visitor_Key::none;
+        CHECK_FALSE(Site("2026-02-13T14:10", options)->recording_may_wait());
+    }
+
     TEST_CASE("health says how is recorded") {
         for (auto const mode : all_recording_modes) {
             Analytics_Options options;

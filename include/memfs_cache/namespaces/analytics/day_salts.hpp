@@ -63,10 +63,14 @@ class Day_Salts {
     /// The same for those who must not wait for a storage that fails: then it is left to prepare() to try again.
     /// @errors what the storage says; unavailable if the last try failed
     [[nodiscard]] auto salt_unless_failing(Utc_Time time) -> Result<std::optional<Sip_Key>> {
-        auto const* const period = last_used_.load(std::memory_order_acquire);
-        if (failing_.load(std::memory_order_relaxed) && !(period != nullptr && period->contains(time)) && !known(time))
+        if (failing_.load(std::memory_order_relaxed) && !is_known(time))
             return fail(Errc::unavailable, "the salt of the day could not be read a moment ago");
         return salt_of(time);
+    }
+
+    /// Does salt_unless_failing() answer without asking the storage?
+    [[nodiscard]] auto is_at_hand(Utc_Time time) const -> bool {
+        return is_known(time) || failing_.load(std::memory_order_relaxed);
     }
 
     /// Fetches what live events need next: the salt of the period of `now`, and in the last hour before the next period
@@ -90,6 +94,11 @@ class Day_Salts {
     }
 
   private:
+    [[nodiscard]] auto is_known(Utc_Time time) const -> bool {
+        auto const* const period = last_used_.load(std::memory_order_acquire);
+        return (period != nullptr && period->contains(time)) || known(time) != nullptr;
+    }
+
     auto known(Utc_Time time) const -> Salt_Period const* {
         std::shared_lock const lock(mutex_);
         auto const after = periods_.upper_bound(time);

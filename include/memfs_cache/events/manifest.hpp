@@ -62,7 +62,8 @@ class Own_Manifest {
             if (current != nullptr) {
                 auto const stored = Writer_Manifest::from_json(current->bytes);
                 foreign = !stored || std::find(nonces_.begin(), nonces_.end(), stored->nonce) == nonces_.end();
-                if (foreign || stored->open == open)
+                bool const is_known = nonces_.size() == 1; // else it is there, but may not last
+                if (foreign || (is_known && stored->open == open))
                     return std::optional<Bytes>();
             }
             if (!manifest_)

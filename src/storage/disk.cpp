@@ -95,11 +95,10 @@ struct Process_State {
 
     std::mutex appends_mutex;
     std::unordered_map<std::string, std::shared_ptr<Appender>> appends;
-    std::unordered_set<std::string> failed_appends;
+    std::unordered_set<std::string> failed_flushes; ///< paths
     std::uint64_t appends_used = 0;
 
     std::mutex sync_mutex; ///< a second sync waits for the first: it has to promise the same bytes
-    bool sync_failed = false;
 
     std::mutex dirty_mutex;
     std::unordered_set<std::string> dirty; ///< paths of buffered writes
@@ -154,6 +153,8 @@ struct Storage_Disk::State {
                               Precondition const& when,
                               int fd,
                               std::string const& temporary) const -> Result<Put_Outcome>;
+    /// The answer to a put whose condition is false.
+    [[nodiscard]] auto not_applied(std::string const& path, Put_Options const& options) const -> Result<Put_Outcome>;
     /// Does what is needed before an object can be placed where that has just failed with `error`.
     [[nodiscard]] auto clear_way(std::string const& key, std::string const& path, int error) const -> Result<void>;
     void remove_empty_folders(std::string_view folder) const;
@@ -163,7 +164,7 @@ struct Storage_Disk::State {
     [[nodiscard]] auto appender(std::string const& key, std::string const& path, bool create) const
         -> Result<std::shared_ptr<Appender>>;
     void close_append(std::string const& path, bool failed) const;
-    [[nodiscard]] auto has_failed(std::string const& path) const -> bool;
+    [[nodiscard]] auto flush_failed(std::string const& path) const -> bool;
     /// The file of a path is gone: an open descriptor would keep its space, and its failures are no longer of interest.
     void forget_replaced(std::string const& path) const;
 
@@ -171,6 +172,7 @@ struct Storage_Disk::State {
     [[nodiscard]] auto flush_folders_of(std::string const& path) const -> Result<void>;
     [[nodiscard]] auto flush_folder(std::string_view folder) const -> Result<void>;
     void mark_dirty(std::string const& path) const;
+    [[nodiscard]] auto flush_if_dirty(std::string const& path) const -> Result<void>;
     [[nodiscard]] auto flush_dirty(std::unordered_set<std::string> const& paths) const -> Result<void>;
     [[nodiscard]] auto mine() const -> Process_State&;
 
@@ -366,7 +368,7 @@ auto Storage_Disk::put(Storage_Key const& key, Byte_View bytes, Precondition con
         if (current.has_error())
             return current.error();
         if (!current->meets(when))
-            return Put_Outcome{Put_State::not_applied, {}};
+            return state.not_applied(path, options);
     }
 
     auto const temporary = std::to_string(::getpid()) + '-' + std::to_string(state.next_temporary++);
@@ -384,15 +386,25 @@ auto Storage_Disk::put(Storage_Key const& key, Byte_View bytes, Precondition con
     }();
     if (outcome.has_error() || outcome->state != Put_State::applied) {
         if (::unlinkat(state.own_temporaries.get(), temporary.c_str(), 0) != 0 && errno == ENOENT)
-            return Put_Outcome{Put_State::unknown, {}}; // the rename is said to have failed, and yet it is done
-        return outcome;
+            outcome = Put_Outcome{Put_State::unknown, {}}; // the rename is said to have failed, and yet it is done
+        if (outcome.has_error() || outcome->state == Put_State::not_applied)
+            return outcome.has_error() ? outcome : state.not_applied(path, options);
     }
     state.forget_replaced(path);
-    if (!durable)
+    if (durable && outcome->state == Put_State::applied && state.flush_folders_of(path).has_error())
+        outcome = Put_Outcome{Put_State::unknown, {}};
+    if (!durable || outcome->state == Put_State::unknown)
         state.mark_dirty(path);
-    else if (state.flush_folders_of(path).has_error())
-        return Put_Outcome{Put_State::unknown, {}};
     return outcome;
+}
+
+auto Storage_Disk::State::not_applied(std::string const& path, Put_Options const& options) const
+    -> Result<Put_Outcome> {
+    // Whoever puts again to learn what became of an unknown write may find it in place, and then rely on it.
+    bool const relied_upon = options.durability == Durability::durable;
+    if (relied_upon && flush_if_dirty(path).has_error())
+        return Put_Outcome{Put_State::unknown, {}};
+    return Put_Outcome{Put_State::not_applied, {}};
 }
 
 auto Storage_Disk::State::commit(std::string const& key,
@@ -473,6 +485,7 @@ auto Storage_Disk::erase(Storage_Key const& key, Precondition const& when) -> Re
     auto const& state = *state_;
     state.counters.erase();
     auto const path = path_of(key.str());
+    std::string const may_come_back = "erased, but loss of power may bring it back: ";
     {
         Shard const shard(state.locks.get(), path);
         if (!shard.held())
@@ -483,22 +496,30 @@ auto Storage_Disk::erase(Storage_Key const& key, Precondition const& when) -> Re
         File_Lock const no_appends(current->fd.get());
         if (!current->refresh())
             return error_from_errno(errno, "stat", in_quotes(key.str()));
-        if (!current->is_object() || !current->meets(when))
+        if (!current->is_object()) {
+            auto const flushed = state.flush_if_dirty(path); // by an erase of which nobody knew how far it came
+            return flushed ? Result<bool>(false) : fail(Errc::indeterminate, may_come_back + flushed.error().context);
+        }
+        if (!current->meets(when))
             return false;
         (void)shard.next_time(modified_nanos(current->status)); // what is made here later is younger
         if (::unlinkat(state.root.get(), path.c_str(), 0) != 0) {
             if (errno == ENOENT)
                 return false;
             auto error = error_from_errno(errno, "erase", in_quotes(key.str()));
-            if (current->refresh() && current->status.st_nlink == 0)
-                error.code = Errc::indeterminate; // said to have failed, and yet it is done
+            if (current->refresh() && current->status.st_nlink == 0) { // said to have failed, and yet it is done
+                state.mark_dirty(path);
+                error.code = Errc::indeterminate;
+            }
             return error;
         }
     }
     state.forget_replaced(path);
     auto const folder = folder_of(path);
-    if (auto const flushed = state.flush_folder(folder); flushed.has_error())
-        return fail(Errc::indeterminate, "erased, but loss of power may bring it back: " + flushed.error().context);
+    if (auto const flushed = state.flush_folder(folder); flushed.has_error()) {
+        state.mark_dirty(path);
+        return fail(Errc::indeterminate, may_come_back + flushed.error().context);
+    }
     state.remove_empty_folders(folder);
     return true;
 }
@@ -566,7 +587,7 @@ auto Storage_Disk::State::appender(std::string const& key, std::string const& pa
     auto& process = mine();
     {
         std::lock_guard const lock(process.appends_mutex);
-        if (process.failed_appends.contains(path))
+        if (process.failed_flushes.contains(path))
             return fail(Errc::unavailable, "key " + in_quotes(key) +
                                                ": an earlier append could not be flushed, so none can be trusted until "
                                                "the storage is opened again; continue in a new object");
@@ -624,20 +645,20 @@ void Storage_Disk::State::close_append(std::string const& path, bool failed) con
     std::lock_guard const lock(process.appends_mutex);
     process.appends.erase(path);
     if (failed)
-        process.failed_appends.insert(path);
+        process.failed_flushes.insert(path);
 }
 
-auto Storage_Disk::State::has_failed(std::string const& path) const -> bool {
+auto Storage_Disk::State::flush_failed(std::string const& path) const -> bool {
     auto& process = mine();
     std::lock_guard const lock(process.appends_mutex);
-    return process.failed_appends.contains(path);
+    return process.failed_flushes.contains(path);
 }
 
 void Storage_Disk::State::forget_replaced(std::string const& path) const {
     auto& process = mine();
     std::lock_guard const lock(process.appends_mutex);
     process.appends.erase(path);
-    process.failed_appends.erase(path);
+    process.failed_flushes.erase(path);
 }
 
 // Lasting
@@ -699,6 +720,20 @@ void Storage_Disk::State::mark_dirty(std::string const& path) const {
     process.dirty.insert(path);
 }
 
+auto Storage_Disk::State::flush_if_dirty(std::string const& path) const -> Result<void> {
+    auto& process = mine();
+    std::lock_guard const no_sync(process.sync_mutex);
+    {
+        std::lock_guard const lock(process.dirty_mutex);
+        if (process.dirty.erase(path) == 0)
+            return {};
+    }
+    auto flushed = flush_dirty({path});
+    if (flushed.has_error())
+        mark_dirty(path);
+    return flushed;
+}
+
 auto Storage_Disk::sync() -> Result<void> {
     auto& process = state_->mine();
     std::lock_guard const one_at_a_time(process.sync_mutex);
@@ -707,11 +742,11 @@ auto Storage_Disk::sync() -> Result<void> {
         std::lock_guard const lock(process.dirty_mutex);
         paths.swap(process.dirty);
     }
-    if (process.sync_failed)
-        return fail(Errc::unavailable, "an earlier sync failed, so what was written before it may be lost on loss of "
-                                       "power; look at the disk, then open the storage again");
     auto flushed = state_->flush_dirty(paths);
-    process.sync_failed = flushed.has_error();
+    if (flushed.has_error()) {
+        std::lock_guard const lock(process.dirty_mutex);
+        process.dirty.merge(paths);
+    }
     return flushed;
 }
 
@@ -726,19 +761,21 @@ auto Storage_Disk::State::flush_dirty(std::unordered_set<std::string> const& pat
     }
     std::unordered_map<std::string_view, std::string const*> folders; // one path for each folder is enough
     for (auto const& path : paths) {
+        folders.emplace(folder_of(path), &path);
         auto const file = open_at(root.get(), path, O_RDONLY);
         if (!file && (errno == ENOENT || errno == ENOTDIR))
             continue; // erased since
         if (!file)
             return error_from_errno(errno, "sync", in_quotes(path));
-        if (has_failed(path))
-            return fail(Errc::unavailable, "an append to " + in_quotes(path) + " could not be flushed");
+        if (flush_failed(path))
+            return fail(Errc::unavailable, "sync: what was written to " + in_quotes(path) +
+                                               " could not be flushed and may be lost on loss of power; look at the "
+                                               "disk, then write it again under another name");
         if (::fdatasync(file.get()) != 0) {
             auto error = error_from_errno(errno, "sync", in_quotes(path));
             close_append(path, true);
             return error;
         }
-        folders.emplace(folder_of(path), &path);
     }
     for (auto const& [folder, path] : folders)
         if (auto flushed = flush_folders_of(*path); flushed.has_error())

@@ -149,7 +149,10 @@ class Operation_Counters {
 /// append   adds bytes at offset `at`, which must be the object's present size (an absent object has size 0 and is
 ///          created); any other size gives `not_applied`. So an append can be repeated after an unknown outcome without
 ///          doubling bytes.
-/// sync     everything acknowledged before the call survives loss of power after it.
+/// sync     everything acknowledged before the call survives loss of power after it, and so does what writes of this
+///          handle have left whose outcome was unknown.
+/// again    a durable put or erase that is repeated after an unknown outcome, and finds its effect in place
+///          (`not_applied`, or false), has made that effect durable.
 ///
 /// Threads  every operation may run beside every other on one object.
 /// Order    a get or list that starts after a put returned sees it.

@@ -35,18 +35,21 @@ class Storage_Disk {
     ~Storage_Disk();
 
     [[nodiscard]] auto get(Storage_Key const& key, Byte_Range range = {}) const -> Result<std::optional<Object>>;
-    /// `unknown` when the object was replaced but its folder could not be flushed.
+    /// `unknown` when the object was replaced but its folder could not be flushed; so is then every durable put below
+    /// that folder by this handle.
     [[nodiscard]] auto
     put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const& options = {})
         -> Result<Put_Outcome>;
     /// Durable when it returns. Also removes the folders that it leaves empty.
     [[nodiscard]] auto erase(Storage_Key const& key, Precondition const& when) -> Result<bool>;
     [[nodiscard]] auto list(List_Query const& query) const -> Result<Page>;
-    /// After an Error the object is as it was. After `unknown` a flush has failed: this handle appends to that object
-    /// no more (unavailable), because a second flush would claim success for bytes that the disk never got.
+    /// After an Error the object is as it was, or empty if it was absent. After `unknown` a flush may have failed: then
+    /// this handle appends to that object no more (unavailable), because a second flush would claim success for bytes
+    /// that the disk never got. Continue in a new object.
     [[nodiscard]] auto append(Storage_Key const& key, std::uint64_t at, Byte_View bytes, Durability durability)
         -> Result<Put_Outcome>;
-    /// Flushes what this handle wrote as buffered. Once it has failed it fails for good; open the folder again.
+    /// Flushes what this handle wrote as buffered. An object whose flush has failed is never flushed again: sync fails
+    /// (unavailable) until that object is replaced or erased, and nothing is appended to it.
     [[nodiscard]] auto sync() -> Result<void>;
     [[nodiscard]] auto capabilities() const -> Capabilities;
     [[nodiscard]] auto counters() const -> Operation_Counts;

@@ -38,8 +38,13 @@ update_object(Storage& storage, Storage_Key const& key, Change&& change, Put_Opt
             auto now = storage.get(key);
             if (!now)
                 return now.error();
-            if (*now && (*now)->bytes == **next)
+            if (*now && (*now)->bytes == **next) {
+                // To be there is not yet to last.
+                if (options.durability == Durability::durable)
+                    if (auto const synced = storage.sync(); !synced)
+                        return synced.error();
                 return true;
+            }
         }
     }
     return fail(Errc::conflict, key.str() + " was changed by others 64 times in a row; try again");

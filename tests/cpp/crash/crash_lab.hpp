@@ -3,13 +3,19 @@
 
 #include "disk_model.hpp"
 #include "support/scratch_folder.hpp"
+#include <memfs_cache/core/random.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <iterator>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace memfs_cache::testing {
@@ -29,6 +35,7 @@ inline auto number_from_environment(char const* name, std::uint64_t otherwise) -
 struct Crash {
     enum class Kind { kill, power } kind;
     std::size_t changes;
+    Tree seen{}; ///< before the power failed
 };
 
 /// What a scenario does to the files below a folder, change by change.
@@ -51,6 +58,60 @@ class Recording {
     std::vector<std::size_t> notes;
 };
 
+/// One call that fails, by its number.
+struct Fault {
+    std::size_t number = 0;
+    int error = 0;
+    bool is_done = false; ///< although it is said to have failed
+    bool is_last = false; ///< all others after it fail, too, and leave no trace: as if the process were killed here
+};
+
+/// Makes a call fail, until it is disarmed.
+class Armed_Fault {
+  public:
+    Armed_Fault(System_Calls& calls, Fault const& fault) : calls_(calls), fault_(fault), changed_(calls.changed) {
+        (fault.is_done ? calls.after : calls.before) = [this](std::string const& call) { return strike(call); };
+    }
+    Armed_Fault(Armed_Fault const&) = delete;
+    auto operator=(Armed_Fault const&) -> Armed_Fault& = delete;
+    ~Armed_Fault() { disarm(); }
+
+    void disarm() {
+        if (!std::exchange(is_armed_, false))
+            return;
+        calls_.before = calls_.after = nullptr;
+        calls_.changed = changed_;
+    }
+    /// The call that failed; nothing if there were not so many.
+    [[nodiscard]] auto met() const -> std::optional<std::string> const& { return met_; }
+
+  private:
+    auto strike(std::string const& call) -> int {
+        auto const number = count_++;
+        if (number < fault_.number || (number > fault_.number && !fault_.is_last))
+            return 0;
+        if (!met_)
+            met_ = call;
+        if (fault_.is_last)
+            calls_.changed = nullptr;
+        return fault_.error;
+    }
+
+    System_Calls& calls_;
+    Fault const fault_;
+    std::function<void(File_Change const&)> changed_;
+    std::optional<std::string> met_;
+    std::size_t count_ = 0;
+    bool is_armed_ = true;
+};
+
+inline auto open_files() -> std::ptrdiff_t {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+}
+
+/// Random, unless MEMFS_CACHE_TEST_SEED repeats a run.
+inline auto seed_of_run() -> std::uint64_t { return number_from_environment("MEMFS_CACHE_TEST_SEED", random_u64()); }
+
 /// Looks at what is left after a crash.
 /// @return the promise that was broken, in words; "" if all were kept
 using Inspection = std::function<std::string(Crash const& crash, std::filesystem::path const& left)>;
@@ -62,9 +123,10 @@ class Crash_Lab {
     Crash_Lab(Recording const& recording, std::uint64_t seed, Inspection inspection)
         : recording_(recording), random_(seed), inspection_(std::move(inspection)) {}
 
-    std::size_t exhaustive_limit = 48; ///< as many combinations of one moment are tried, and no more
-    std::size_t first_moment = 0;      ///< in changes
-    std::size_t inspected = 0;         ///< different states
+    /// So many combinations of one moment are tried, and no more; MEMFS_CACHE_TEST_ROUNDS times as many.
+    std::size_t exhaustive_limit = 48 * number_from_environment("MEMFS_CACHE_TEST_ROUNDS", 1);
+    std::size_t first_moment = 0; ///< in changes
+    std::size_t inspected = 0;    ///< different states
 
     /// @return the first broken promise, and where; "" if there is none
     [[nodiscard]] auto run() -> std::string {
@@ -81,13 +143,13 @@ class Crash_Lab {
 
   private:
     auto crash_at(Disk_Model const& model, std::size_t moment) -> std::string {
-        if (auto broken = inspect({Crash::Kind::kill, moment}, model.seen_by_processes()); !broken.empty())
+        if (auto broken = inspect({Crash::Kind::kill, moment, {}}, model.seen_by_processes()); !broken.empty())
             return broken;
         if (moment < recording_.changes.size() && recording_.changes[moment].kind == File_Change::Kind::written)
             if (auto broken = kill_within(model, moment); !broken.empty())
                 return broken;
         for (auto const& tree : survivors(model))
-            if (auto broken = inspect({Crash::Kind::power, moment}, tree); !broken.empty())
+            if (auto broken = inspect({Crash::Kind::power, moment, model.seen_by_processes()}, tree); !broken.empty())
                 return broken;
         return {};
     }
@@ -102,7 +164,7 @@ class Crash_Lab {
             part.bytes.resize(cut);
             auto torn = model;
             torn.apply(part);
-            if (auto broken = inspect({Crash::Kind::kill, moment}, torn.seen_by_processes()); !broken.empty())
+            if (auto broken = inspect({Crash::Kind::kill, moment, {}}, torn.seen_by_processes()); !broken.empty())
                 return broken;
         }
         return {};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "promises.hpp"
 #include "support/printers.hpp"
-#include <memfs_cache/core/random.hpp>
 
 #include <doctest/doctest.h>
 
@@ -161,59 +160,25 @@ auto lab_of(Run& run, std::uint64_t seed) -> Crash_Lab {
             }};
 }
 
-auto open_files() -> std::ptrdiff_t {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
-}
-
-/// One call that fails, by its number.
-struct Fault {
-    std::size_t number = 0;
-    int error = 0;
-    bool is_done = false; ///< although it is said to have failed
-    bool is_last = false; ///< all others after it fail, too, and leave no trace: as if the process were killed here
-};
-
-/// @return whether there was a call of this number, and what it was
-auto arm(Run& run, Fault const& fault) -> std::shared_ptr<std::optional<std::string>> {
-    auto met = std::make_shared<std::optional<std::string>>();
-    auto const count = std::make_shared<std::size_t>(0);
-    auto const strike = [&run, fault, met, count](std::string const& call) {
-        auto const number = (*count)++;
-        if (number < fault.number || (number > fault.number && !fault.is_last))
-            return 0;
-        if (!*met)
-            *met = call;
-        if (fault.is_last)
-            run.calls->changed = nullptr;
-        return fault.error;
-    };
-    (fault.is_done ? run.calls->after : run.calls->before) = strike;
-    return met;
-}
-
-void disarm(Run& run) {
-    run.calls->before = run.calls->after = nullptr;
-    run.recording.watch(*run.calls);
-}
-
 /// Plays a scenario with a fault in it, and looks at everything: the same handle, the next one, and what loss of power
 /// would leave.
 /// @return nothing if the scenario has not so many calls; otherwise what was broken, "" if nothing was
 auto broken_by_fault(Scenario const& scenario, Fault const& fault, std::uint64_t seed) -> std::optional<std::string> {
     Run run;
     auto const files = open_files();
-    auto const met = arm(run, fault);
+    Armed_Fault armed(*run.calls, fault);
+    auto const& met = armed.met();
     std::string broken;
     run.play(scenario, [&](Storage_Disk& storage) {
-        disarm(run);
+        armed.disarm();
         broken = run.promises.broken_by(storage, run.now(Crash::Kind::kill));
         // Below a folder whose flush failed this handle promises nothing any more; so much was said.
-        bool const is_folder = *met && (*met)->starts_with("fsync ") && **met != "fsync (temporary)";
+        bool const is_folder = met && met->starts_with("fsync ") && *met != "fsync (temporary)";
         if (broken.empty() && !is_folder)
             broken = broken_use(storage, "another/key");
     });
-    disarm(run);
-    if (!*met)
+    armed.disarm();
+    if (!met)
         return std::nullopt;
     if (broken.empty() && open_files() != files)
         broken = "files are left open";
@@ -226,11 +191,9 @@ auto broken_by_fault(Scenario const& scenario, Fault const& fault, std::uint64_t
         broken = lab.run();
     }
     if (!broken.empty())
-        broken = **met + (fault.is_done ? " done, yet failed" : " failed") + ": " + broken;
+        broken = *met + (fault.is_done ? " done, yet failed" : " failed") + ": " + broken;
     return broken;
 }
-
-auto seed_of_run() -> std::uint64_t { return number_from_environment("MEMFS_CACHE_TEST_SEED", random_u64()); }
 
 } // namespace
 
@@ -243,7 +206,6 @@ TEST_SUITE("crash/storage") {
             Run run;
             run.play(scenario);
             auto lab = lab_of(run, seed);
-            lab.exhaustive_limit *= number_from_environment("MEMFS_CACHE_TEST_ROUNDS", 1);
             CHECK(lab.run() == "");
             CHECK(lab.inspected > run.recording.changes.size());
         }
@@ -307,13 +269,13 @@ TEST_SUITE("crash/storage") {
         for (auto const& scenario : scenarios)
             for (std::size_t number = 0;; ++number) {
                 Run run;
-                auto const met = arm(run, {number, EIO, false, true});
+                Armed_Fault killed(*run.calls, {number, EIO, false, true});
                 run.play(scenario);
-                disarm(run);
-                if (!*met)
+                killed.disarm();
+                if (!killed.met())
                     break;
                 CAPTURE(scenario.name);
-                CAPTURE(**met);
+                CAPTURE(*killed.met());
                 run.play({"continue", [](Witness& witness, Storage_Disk&) {
                               (void)witness.replace("a/b/c", text('y', 800), durable);
                               (void)witness.append("l/m/log", text('z', 100), Durability::durable);

@@ -7,7 +7,9 @@ namespace memfs_cache {
 
 auto parse_object(std::string_view text, std::string_view what) -> Result<boost::json::object> {
     boost::system::error_code error;
-    auto value = boost::json::parse({text.data(), text.size()}, error);
+    // What is read is looked at and let go: one block for all of it, instead of one for each name and array.
+    auto value = boost::json::parse({text.data(), text.size()}, error,
+                                    boost::json::make_shared_resource<boost::json::monotonic_resource>());
     if (error || !value.is_object())
         return fail(Errc::corrupt_data, std::string(what) + " does not hold one JSON object");
     return std::move(value.get_object());

@@ -80,7 +80,18 @@ auto Json_Scanner::take_nested(std::string_view& text) noexcept -> bool {
     return false;
 }
 
-auto Json_Scanner::next(Member& member) noexcept -> bool {
+auto Json_Scanner::take_name(std::string_view& name, std::string_view likely) noexcept -> bool {
+    // "name": without a blank, as this library writes it
+    auto const size = likely.size();
+    if (size == 0 || static_cast<std::size_t>(end_ - at_) < size + 3 || *at_ != '"' || at_[size + 1] != '"' ||
+        at_[size + 2] != ':' || std::memcmp(at_ + 1, likely.data(), size) != 0)
+        return false;
+    name = {at_ + 1, size};
+    at_ += size + 3;
+    return true;
+}
+
+auto Json_Scanner::next(Member& member, std::string_view likely) noexcept -> bool {
     if (state_ == State::done || state_ == State::bad)
         return false;
     skip_blanks();
@@ -97,12 +108,15 @@ auto Json_Scanner::next(Member& member) noexcept -> bool {
         skip_blanks();
     }
     state_ = State::later;
-    bool name_escaped = false;
-    if (!take_string(member.name, name_escaped))
-        return fail();
-    skip_blanks();
-    if (!take(':'))
-        return fail();
+    member.likely = take_name(member.name, likely);
+    if (!member.likely) {
+        bool name_escaped = false;
+        if (!take_string(member.name, name_escaped))
+            return fail();
+        skip_blanks();
+        if (!take(':'))
+            return fail();
+    }
     skip_blanks();
     if (at_ >= end_)
         return fail();

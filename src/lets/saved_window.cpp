@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/lets/saved_window.hpp>
 
 namespace memfs_cache {
@@ -15,6 +17,25 @@ void Saved_Window_Head::append_to(std::string& out) const {
     out.append(",").append(sources).append(",");
 }
 
+auto Window_Position::read(std::string_view text, Window_Type type) -> std::optional<Window_Position> {
+    std::optional<Window> window;
+    Json_Scanner scanner(text);
+    for (Json_Scanner::Member member; scanner.next(member);) {
+        if (member.name == "window_key") {
+            auto const parsed = Window::parse(type, member.text);
+            if (!parsed)
+                return std::nullopt;
+            window = *parsed;
+        } else if (member.name == "revision") {
+            auto const revision = parse_decimal(member.text);
+            if (!window || !revision)
+                return std::nullopt;
+            return Window_Position{window->start(), *revision};
+        }
+    }
+    return std::nullopt;
+}
+
 auto read_saved_head(boost::json::object const& object, Window const& window) -> Result<Saved_Window_Head> {
     Member_Reader reader(object);
     if (reader.unsigned_number("v") != 1)
@@ -28,6 +49,8 @@ auto read_saved_head(boost::json::object const& object, Window const& window) ->
     Saved_Window_Head head{std::string(reader.text("namespace")), window,
                            reader.unsigned_number("revision"),    from_millis(reader.signed_number("computed_at")),
                            reader.unsigned_number("late_events"), {}};
+    if (!is_storable(head.computed_at))
+        reader.refuse("computed_at");
     if (!reader.good())
         return fail(Errc::corrupt_data, "saved window " + window.file() + ": member '" +
                                             std::string(reader.first_bad()) +

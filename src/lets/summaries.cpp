@@ -2,6 +2,7 @@
 // The mergeable parts that summaries are made of.
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/core/json_text.hpp>
+#include <memfs_cache/lets/add_up.hpp>
 #include <memfs_cache/lets/distinct_set.hpp>
 #include <memfs_cache/lets/name_counts.hpp>
 #include <memfs_cache/lets/percentiles.hpp>
@@ -37,13 +38,26 @@ auto Distinct_Set::from_text(std::string_view text) -> Result<Distinct_Set> {
 }
 
 auto Name_Counts::top(std::size_t most) const -> std::vector<Row> {
-    std::vector<Row> rows(counts_.begin(), counts_.end());
-    auto const larger = [](Row const& a, Row const& b) {
+    constexpr auto larger = [](Row const& a, Row const& b) {
         return a.second != b.second ? a.second > b.second : a.first < b.first;
     };
-    auto const kept = std::min(most, rows.size());
-    std::partial_sort(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(kept), rows.end(), larger);
-    rows.resize(kept);
+    // A heap whose first is the least of those kept. Most names are of one look at a count and go.
+    std::vector<Row> rows;
+    if (most == 0)
+        return rows;
+    rows.reserve(std::min(most, counts_.size()));
+    for (auto const& [name, times] : counts_) {
+        Row const row(name, times);
+        if (rows.size() == most) {
+            if (!larger(row, rows.front()))
+                continue;
+            std::pop_heap(rows.begin(), rows.end(), larger);
+            rows.pop_back();
+        }
+        rows.push_back(row);
+        std::push_heap(rows.begin(), rows.end(), larger);
+    }
+    std::sort_heap(rows.begin(), rows.end(), larger);
     return rows;
 }
 
@@ -66,17 +80,18 @@ auto Name_Counts::from_json(boost::json::object const& object) -> Result<Name_Co
     counts.counts_.reserve(object.size());
     for (auto const& member : object) {
         boost::system::error_code error;
-        auto const times = member.value().to_number<std::uint64_t>(error);
-        if (error)
+        auto const times = member.value().to_number<std::int64_t>(error);
+        if (error || times < 0)
             return fail(Errc::corrupt_data, "a count of a name is not a whole number");
-        counts.add({member.key().data(), member.key().size()}, times);
+        counts.add({member.key().data(), member.key().size()}, static_cast<std::uint64_t>(times));
     }
     return counts;
 }
 
 namespace {
 
-__extension__ using Wide = unsigned __int128; // the product of two durations needs up to 74 bits
+__extension__ using Wide =
+    unsigned __int128; // the product of two durations needs up to 74 bits, and counts may be anything
 
 constexpr unsigned bins_per_doubling = 32;
 constexpr unsigned bin_count = 37 * bins_per_doubling; // 24 h are less than 2^37 us
@@ -121,17 +136,18 @@ void Percentiles::to_bins() {
 }
 
 void Percentiles::add(std::int64_t duration_us) {
-    if (++count_ <= exact_values) {
+    add_up(count_, 1);
+    if (count_ <= exact_values) {
         values_.push_back(std::clamp(duration_us, least_us, most_us));
         return;
     }
     if (bins_.empty())
         to_bins();
-    ++bins_[bin_of(duration_us)];
+    add_up(bins_[bin_of(duration_us)], 1);
 }
 
 void Percentiles::merge(Percentiles const& other) {
-    count_ += other.count_;
+    add_up(count_, other.count_);
     if (count_ <= exact_values) {
         values_.insert(values_.end(), other.values_.begin(), other.values_.end());
         return;
@@ -139,15 +155,15 @@ void Percentiles::merge(Percentiles const& other) {
     if (bins_.empty())
         to_bins();
     for (auto const value : other.values_)
-        ++bins_[bin_of(value)];
+        add_up(bins_[bin_of(value)], 1);
     for (std::size_t i = 0; i < other.bins_.size(); ++i)
-        bins_[i] += other.bins_[i];
+        add_up(bins_[i], other.bins_[i]);
 }
 
 auto Percentiles::at(unsigned per_mille) const -> std::int64_t {
     if (count_ == 0)
         return 0;
-    auto const rank = std::max<std::uint64_t>(1, (count_ * per_mille + 999) / 1000);
+    auto const rank = std::max(std::uint64_t{1}, static_cast<std::uint64_t>((Wide{count_} * per_mille + 999) / 1000));
     if (is_exact()) {
         auto sorted = values_;
         auto const nth = sorted.begin() + static_cast<std::ptrdiff_t>(rank - 1);
@@ -214,13 +230,13 @@ auto Percentiles::from_json(boost::json::object const& object) -> Result<Percent
         for (auto const& member : reader.object("bins")) {
             auto const bin = parse_decimal({member.key().data(), member.key().size()});
             boost::system::error_code error;
-            auto const times = member.value().to_number<std::uint64_t>(error);
-            if (error || !bin || *bin >= bin_count) {
+            auto const times = member.value().to_number<std::int64_t>(error);
+            if (error || times < 0 || !bin || *bin >= bin_count) {
                 reader.refuse("bins");
                 break;
             }
-            result.bins_[*bin] += times;
-            result.count_ += times;
+            add_up(result.bins_[*bin], static_cast<std::uint64_t>(times));
+            add_up(result.count_, static_cast<std::uint64_t>(times));
         }
         if (result.count_ <= exact_values)
             reader.refuse("bins");

@@ -194,11 +194,11 @@ auto Analytics_Record::read(Raw_Event const& raw) -> Result<void> {
     };
     Json_Scanner scanner(raw.json);
     std::size_t expected = 0;
-    for (Json_Scanner::Member member; scanner.next(member);) {
-        auto const field = field_of(member.name, expected);
+    for (Json_Scanner::Member member; scanner.next(member, fields[expected].name);) {
+        auto const field = member.likely ? expected : field_of(member.name, expected);
         if (field == fields.size())
             continue;
-        expected = field + 1;
+        expected = (field + 1) % fields.size();
         if (auto const place = fields[field].text; place != nullptr) {
             this->*place = text(member);
             continue;

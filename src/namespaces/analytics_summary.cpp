@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/core/json_text.hpp>
+#include <memfs_cache/lets/add_up.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
 
 #include <boost/json.hpp>
@@ -44,12 +45,6 @@ constexpr std::array dimensions{
     Dimension{"event_types", &Analytics_Summary::event_types},
 };
 
-/// Adds to a sum that stays where signed readers still read it: what overflows is not believed, but spoils nothing.
-void add_to(std::uint64_t& sum, std::uint64_t more) {
-    constexpr std::uint64_t most = INT64_MAX;
-    sum = std::min(std::min(sum, most) + std::min(more, most), most);
-}
-
 auto rows_of(Name_Counts const& counts, std::size_t most) -> Window_Summary::Rows {
     Window_Summary::Rows rows;
     for (auto const& [name, times] : counts.top(most))
@@ -85,9 +80,9 @@ void Analytics_Summary::add(Analytics_Record const& event) {
         ++bot_requests;
     if (event.status_code >= 400)
         ++error_count;
-    add_to(total_bytes, event.content_bytes);
+    add_up(total_bytes, event.content_bytes);
     if (event.duration_us) {
-        add_to(total_duration_us, static_cast<std::uint64_t>(*event.duration_us));
+        add_up(total_duration_us, static_cast<std::uint64_t>(*event.duration_us));
         durations.add(*event.duration_us);
     }
     if (auto const visitor = event.visitor(); visitor != 0)
@@ -111,7 +106,7 @@ void Analytics_Summary::add(Analytics_Record const& event) {
 
 void Analytics_Summary::merge(Analytics_Summary const& other) {
     for (auto const& counter : counters)
-        add_to(this->*counter.value, other.*counter.value);
+        add_up(this->*counter.value, other.*counter.value);
     visitors.merge(other.visitors);
     durations.merge(other.durations);
     for (auto const& dimension : dimensions)

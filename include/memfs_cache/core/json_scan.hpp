@@ -24,12 +24,15 @@ class Json_Scanner {
         Kind kind = Kind::null;
         std::string_view text; ///< a string without its quotes and with its escapes, anything else as it stands
         bool escaped = false;  ///< the string has escapes
+        bool likely = false;   ///< its name is the one that was thought likely
     };
 
     explicit Json_Scanner(std::string_view object) noexcept;
 
     /// The next member; false at the end of the object and at the first fault.
-    [[nodiscard]] auto next(Member& member) noexcept -> bool;
+    /// @param  likely  the name that it may well have, without escapes: so the name is compared where it stands instead of looked at
+    ///                 byte by byte
+    [[nodiscard]] auto next(Member& member, std::string_view likely = {}) noexcept -> bool;
     /// After next() gave false: was the whole text one object?
     [[nodiscard]] auto good() const noexcept -> bool { return state_ == State::done; }
 
@@ -49,6 +52,7 @@ class Json_Scanner {
         ++at_;
         return true;
     }
+    [[nodiscard]] auto take_name(std::string_view& name, std::string_view likely) noexcept -> bool;
     [[nodiscard]] auto take_string(std::string_view& text, bool& escaped) noexcept -> bool;
     [[nodiscard]] auto take_nested(std::string_view& text) noexcept -> bool;
 

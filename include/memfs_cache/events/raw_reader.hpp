@@ -350,33 +350,27 @@ class Raw_Reader {
                     Read_State::Stream& stream,
                     Utc_Time& newest_at,
                     Visit const& visit) const -> Result<bool> {
-        constexpr std::uint64_t chunk_bytes = 4 << 20;
+        constexpr std::uint64_t chunk_bytes = 512 << 10; // small enough to be taken apart before it leaves the cache
         bool const resume = piece.key == stream.object;
         auto const start = resume ? stream.offset : 0;
         auto offset = start;
         Segment_Scanner scanner(piece.name, window, resume ? stream.object_position : piece.name.base, !resume);
         Storage_Key const key(piece.key);
-        Bytes rest;
-        for (;;) {
-            auto chunk = storage_.get(key, Byte_Range{offset, chunk_bytes});
+        for (auto length = chunk_bytes;;) {
+            auto const chunk = storage_.get(key, Byte_Range{offset, length});
             if (!chunk)
                 return chunk.error();
             if (!*chunk)
                 return false;
-            auto const got = (*chunk)->bytes.size();
-            if (got == 0)
-                break;
-            offset += got;
-            if (rest.empty())
-                rest = std::move((*chunk)->bytes);
-            else
-                rest += (*chunk)->bytes;
-            auto const used = scanner.feed(rest, stream.position, visit);
+            auto const& bytes = (*chunk)->bytes;
+            auto const used = scanner.feed(bytes, stream.position, visit);
             if (!used)
                 return fail(used.error().code, piece.key + ": " + used.error().context);
-            rest.erase(0, *used);
-            if (got < chunk_bytes)
+            if (bytes.size() < length)
                 break;
+            // A line that was cut is read again from its beginning; one that is longer than a chunk, with more room.
+            offset += *used;
+            length = *used > 0 ? chunk_bytes : 2 * length;
         }
         // A piece that holds nothing new counts for nothing: an old write may leave one at any time, and windows that
         // are built again must come out as before.

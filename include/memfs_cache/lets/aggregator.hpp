@@ -51,6 +51,10 @@ class LETS_Aggregator {
                 return erased.error();
             cache_.erase(window);
         }
+        {
+            std::unique_lock const lock(latest_mutex_);
+            latest_.erase(window.type()); // the copy may be gone or wrong as well
+        }
         return query(window);
     }
 
@@ -91,11 +95,7 @@ class LETS_Aggregator {
         if (written->state == Put_State::not_applied)
             return false;
         ++saved_windows_; // also if it only may be there: whoever finds it there needs the sync
-        if (written->state == Put_State::unknown)
-            return false;
-        if (auto const moved = move_latest(head, bytes); !moved)
-            return moved.error();
-        return true;
+        return written->state == Put_State::applied;
     }
 
     /// The key of a saved window.
@@ -191,8 +191,10 @@ class LETS_Aggregator {
         auto saved = load_saved(window);
         if (!saved)
             return saved.error();
-        if (*saved && (*saved)->answer.revision >= *revision)
+        if (*saved && (*saved)->answer.revision >= *revision) {
+            forget_open(window); // somebody else may have built it
             return (*saved)->answer;
+        }
 
         auto const closed = log_.ledger().closed_until();
         if (!closed)
@@ -377,6 +379,10 @@ class LETS_Aggregator {
 
     auto open_half_hour(Base_Window base) -> std::shared_ptr<Open_Half_Hour> {
         std::unique_lock const lock(open_mutex_);
+        // What was over long ago without being asked for again is not answered from here any more.
+        std::erase_if(open_, [&](auto const& known) {
+            return known.first != base && known.first.end() + log_.settings().grace <= log_.clock()->now();
+        });
         auto& entry = open_[base];
         if (!entry)
             entry = std::make_shared<Open_Half_Hour>();
@@ -462,33 +468,40 @@ class LETS_Aggregator {
         auto summary = Summary::from_object(*parsed);
         if (!summary)
             return fail(summary.error().code, key.str() + ": " + summary.error().context);
+        // Here and not after saving: a process that died in between is made up for by whoever reads the window next.
+        if (auto const moved = move_latest(*head, (*object)->bytes); !moved)
+            return moved.error();
         auto const saved = std::make_shared<Saved const>(*head, shared(*std::move(summary)), (*object)->version);
-        cache_.insert(saved, (*object)->bytes.size());
+        constexpr std::size_t least_decoded_bytes = 4096; // the tables of a summary, however few names are in them
+        cache_.insert(saved, (*object)->bytes.size() + least_decoded_bytes);
         return saved;
     }
 
     /// latest/current-{level}.json: a copy for those who read files, moved forward only.
     auto move_latest(Saved_Window_Head const& head, Bytes const& bytes) -> Result<void> {
+        std::unique_lock const lock(latest_mutex_);
+        Window_Position const here{head.window.start(), head.revision};
+        auto& known = latest_[head.window.type()];
+        if (known >= here) // most questions are about the past
+            return {};
         auto const key = log_.paths().under("latest/current-" + std::string(to_text(head.window.type())) + ".json");
-        auto const moved = update_object(
-            storage_, key,
-            [&](Object const* current) -> Result<std::optional<Bytes>> {
-                if (current == nullptr)
-                    return std::optional(bytes);
-                auto const object = parse_object(current->bytes, key.str());
-                if (!object)
-                    return std::optional(bytes); // an unreadable copy: the window itself lies where it belongs
-                Member_Reader reader(*object);
-                auto const there =
-                    std::pair(from_millis(reader.signed_number("window_start")), reader.unsigned_number("revision"));
-                if (reader.good() && there > std::pair(head.window.start(), head.revision))
-                    return std::optional<Bytes>();
-                return std::optional(bytes);
-            },
-            until_sync);
-        if (!moved)
-            return moved.error();
-        return {};
+        constexpr int most_tries = 64;
+        for (int tries = 0; tries < most_tries; ++tries) {
+            auto const current = storage_.get(key, Byte_Range{0, Window_Position::longest_text});
+            if (!current)
+                return current.error();
+            // An unreadable copy is replaced; the window itself lies where it belongs.
+            auto const there = *current ? Window_Position::read((*current)->bytes, head.window.type()) : std::nullopt;
+            if (there && *there >= here) {
+                known = *there;
+                return {};
+            }
+            auto const when = *current ? Precondition::only_if((*current)->version) : Precondition::absent();
+            if (auto const written = storage_.put(key, bytes, when, until_sync); !written)
+                return written.error();
+            // Whatever became of it, the next look tells.
+        }
+        return fail(Errc::conflict, key.str() + " was changed by others 64 times in a row; try again");
     }
 
     /// Hands an answer out once what was saved on the way to it is on the disk.
@@ -520,6 +533,8 @@ class LETS_Aggregator {
     std::mutex turns_mutex_;
     std::condition_variable turns_changed_;
     std::set<std::string> turns_;
+    std::mutex latest_mutex_;
+    std::map<Window_Type, Window_Position> latest_; ///< what is known to stand there, or to have been passed
     std::mutex open_mutex_;
     std::map<Base_Window, std::shared_ptr<Open_Half_Hour>> open_;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memfs_cache/core/error.hpp>
+#include <memfs_cache/lets/add_up.hpp>
 
 #include <boost/json/object.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -23,7 +24,7 @@ class Name_Counts {
     void add(std::string_view name, std::uint64_t times = 1) {
         auto const found = counts_.find(name);
         if (found != counts_.end())
-            found->second += times;
+            add_up(found->second, times);
         else
             counts_.emplace(name, times);
     }

@@ -28,7 +28,7 @@ class Percentiles {
     void add(std::int64_t duration_us);
     void merge(Percentiles const& other);
     [[nodiscard]] auto count() const noexcept -> std::uint64_t { return count_; }
-    [[nodiscard]] auto is_exact() const noexcept -> bool { return count_ <= exact_values; }
+    [[nodiscard]] auto is_exact() const noexcept -> bool { return bins_.empty(); }
 
     /// The value at a percentile by nearest rank, in microseconds; 0 if there are no values.
     /// @param  per_mille  1..1000: 500 is the median, 990 the 99th percentile

@@ -4,7 +4,9 @@
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/lets/window.hpp>
 
+#include <compare>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +35,18 @@ struct Saved_Window_Head {
 
     /// Appends `{"v":1,...,` up to and with the comma before the summary's own members.
     void append_to(std::string& out) const;
+};
+
+/// Which answer about which window of its level a saved window is: later windows and higher revisions are greater.
+struct Window_Position {
+    Utc_Time start = Utc_Time::min();
+    std::uint64_t revision = 0;
+
+    /// So many bytes of a saved window hold what read() wants.
+    static constexpr std::size_t longest_text = 512;
+    /// From the beginning of a saved window; nothing if it is none of that level.
+    [[nodiscard]] static auto read(std::string_view text, Window_Type type) -> std::optional<Window_Position>;
+    friend auto operator<=>(Window_Position const&, Window_Position const&) = default;
 };
 
 /// Reads the common members of a saved window and checks that it is the window asked for.

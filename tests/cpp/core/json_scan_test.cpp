@@ -30,6 +30,19 @@ auto members(std::string_view text) -> std::vector<Found> {
     return found;
 }
 
+/// The same, each time with a name that is thought likely.
+auto members(std::string_view text, std::vector<std::string> const& likely) -> std::vector<Found> {
+    std::vector<Found> found;
+    Json_Scanner scanner(text);
+    Json_Scanner::Member member;
+    for (std::size_t i = 0; scanner.next(member, likely[i % likely.size()]); ++i) {
+        CHECK(member.likely == (member.name == likely[i % likely.size()] && !member.name.empty() &&
+                                member.name.data()[member.name.size() + 1] == ':'));
+        found.push_back({std::string(member.name), member.kind, std::string(member.text)});
+    }
+    return found;
+}
+
 auto is_good(std::string_view text) -> bool {
     Json_Scanner scanner(text);
     for (Json_Scanner::Member member; scanner.next(member);)
@@ -81,6 +94,17 @@ auto random_value(std::mt19937& random, int depth) -> boost::json::value {
 } // namespace
 
 TEST_SUITE("core/json_scan") {
+    TEST_CASE("a name that is thought likely changes nothing but the way to it") {
+        for (std::string_view const text :
+             {R"({"id":1,"id":"x","name":[2],"":3})", R"({"id" :1, "id": "x" ,"na":null,"name":{"id":1}})",
+              R"({"id":1,"name)", R"({"id)", R"({"id":)", R"({"id"})", R"({"i\"d":1,"id":2})", "{}", ""})
+            for (std::vector<std::string> const& likely :
+                 std::vector<std::vector<std::string>>{{"id"}, {"name"}, {"id", "name"}, {"", "id"}, {"i", "nam"}}) {
+                CAPTURE(text);
+                CHECK(members(text, likely) == members(text));
+            }
+    }
+
     TEST_CASE("members are handed out in order, each with its kind and its text as it stands") {
         CHECK(members(R"({"s":"a\"b","n":-1.5e3,"t":true,"f":false,"z":null,"o":{"a":[1,"}"]},"l":[{"x":"]"}]})") ==
               std::vector<Found>{{"s", Kind::string, R"(a\"b)"},

@@ -306,6 +306,32 @@ TEST_SUITE("lets/aggregator") {
         CHECK(latest.contains("cache/analytics/data/latest/current-daily.json"));
     }
 
+    TEST_CASE("latest/ that a dead process left behind is moved by the next question about the window") {
+        World world;
+        Process process(world.store, at("2026-02-13T14:10"));
+        process.record(at("2026-02-13T12:00"), "old");
+        process.record(at("2026-02-13T13:00"), "new");
+        process.clock->set(at("2026-03-02T00:00"));
+        CHECK(process.total(Window_Type::hourly, "2026-02-13T12") == 1);
+        world.store.hook = [](Store::Operation operation, std::string const& key) -> Store::Verdict {
+            bool const moves = operation == Store::Operation::put && key.find("/latest/") != std::string::npos;
+            return {moves ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
+        };
+        CHECK(process.aggregator.query(window(Window_Type::hourly, "2026-02-13T13")).has_error());
+        world.store.hook = nullptr;
+        auto const saved = "cache/analytics/data/aggregations/hourly/2026/02/13/13.json";
+        auto const copy = "cache/analytics/data/latest/current-hourly.json";
+        REQUIRE(read(world.memory, saved).value());
+        CHECK(read(world.memory, copy).value() != read(world.memory, saved).value());
+        Process next(world.store, at("2026-03-02T00:00"));
+        CHECK(next.total(Window_Type::hourly, "2026-02-13T13") == 1);
+        CHECK(read(world.memory, copy).value() == read(world.memory, saved).value());
+        auto const before = world.memory.counters();
+        CHECK(next.total(Window_Type::hourly, "2026-02-13T13") == 1);
+        CHECK(next.total(Window_Type::hourly, "2026-02-13T12") == 1);
+        CHECK(world.memory.counters().writes == before.writes);
+    }
+
     TEST_CASE("an event inside the grace is counted, and one behind it revises the window and all its ancestors") {
         World world;
         Process process(world.store, at("2026-02-13T14:10"));

@@ -181,9 +181,13 @@ class Crash_Lab {
             return trees;
         trees.clear();
         trees.insert(model.after_crash([](std::size_t) { return 0; })); // nothing but what was flushed
-        for (std::size_t i = 0; i < exhaustive_limit; ++i)
-            trees.insert(model.after_crash(
-                [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }));
+        for (std::size_t i = 0; i < exhaustive_limit; ++i) {
+            // In every other one most things last: of a file below many new folders nothing would be left otherwise.
+            std::bernoulli_distribution lasts(i % 2 == 0 ? 0 : 0.85);
+            trees.insert(model.after_crash([&](std::size_t n) {
+                return lasts(random_) ? n - 1 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
+            }));
+        }
         return trees;
     }
 

@@ -314,7 +314,8 @@ TEST_SUITE("lets/aggregator") {
         process.clock->set(at("2026-03-02T00:00"));
         CHECK(process.total(Window_Type::hourly, "2026-02-13T12") == 1);
         world.store.hook = [](Store::Operation operation, std::string const& key) -> Store::Verdict {
-            bool const moves = operation == Store::Operation::put && key.find("/latest/") != std::string::npos;
+            bool const moves =
+                operation == Store::Operation::put && key.find("/latest/current-hourly") != std::string::npos;
             return {moves ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
         };
         CHECK(process.aggregator.query(window(Window_Type::hourly, "2026-02-13T13")).has_error());

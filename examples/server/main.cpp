@@ -3,6 +3,7 @@
 // answers what happened. What a program of your own needs is in run().
 #include <memfs_cache/http/admin_api.hpp>
 #include <memfs_cache/http/static_files.hpp>
+#include <memfs_cache/server/open_files.hpp>
 #include <memfs_cache/server/server.hpp>
 #include <memfs_cache/server/stop_signals.hpp>
 #include <memfs_cache/storage/open.hpp>
@@ -20,14 +21,12 @@ using Options = std::map<std::string, std::string, std::less<>>;
 
 void complain(std::string_view sentence) { std::cerr << "memfs_cache_example_server: " << sentence << std::endl; }
 
-auto listen(Options const& options, std::string const& name, Handler handler, Observer observe)
+auto listen(Options const& options, std::string const& name, Handler handler, Observer observe, Server_Options limits)
     -> std::optional<Server> {
     auto const address = parse_listen_address(options.at("--" + name), "--" + name).value();
     if (!address)
         return std::nullopt;
-    Server_Options server_options;
-    server_options.log = complain;
-    auto server = Server::start(*address, std::move(handler), std::move(observe), std::move(server_options)).value();
+    auto server = Server::start(*address, std::move(handler), std::move(observe), std::move(limits)).value();
     std::cout << name << "  http://" << server.address().str() << "/" << std::endl;
     return server;
 }
@@ -35,13 +34,23 @@ auto listen(Options const& options, std::string const& name, Handler handler, Ob
 void run(Options const& options, Stop_Signals& signals) {
     Cache_Service<Any_Storage> cache(open_storage(options.at("--storage")).value());
     auto& analytics = cache.analytics();
+    analytics.prepare().value();
 
     auto const* const chosen = std::getenv("MEMFS_CACHE_ADMIN_KEY");
     auto const key = (chosen ? Admin_Key::from_text(chosen) : Admin_Key::from_file(options.at("--key-file"))).value();
 
-    auto site = listen(options, "public", Static_Files::open(options.at("--static")).value(),
-                       [&](Request_View const& request) { analytics.record_request(request); });
-    auto admin = listen(options, "admin", Admin_Api(cache, key, complain), {});
+    Server_Options limits;
+    limits.log = complain;
+    limits.max_connections = allow_connections(2, limits.max_connections);
+    auto site_limits = limits;
+    site_limits.counters = std::make_shared<Server_Counters>();
+    site_limits.observer_may_wait = [&] { return analytics.recording_may_wait(); };
+    auto const health = health_of({{"public", site_limits.counters}, {"admin", limits.counters}});
+
+    auto site = listen(
+        options, "public", Static_Files::open(options.at("--static")).value(),
+        [&](Request_View const& request) { analytics.record_request(request); }, site_limits);
+    auto admin = listen(options, "admin", Admin_Api(cache, key, complain, health), {}, limits);
     std::cout << "key     " << (chosen ? "of MEMFS_CACHE_ADMIN_KEY" : "in " + options.at("--key-file"))
               << ", sent as X-API-Key; stop with Ctrl-C" << std::endl;
 

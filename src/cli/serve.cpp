@@ -2,11 +2,14 @@
 #include "command.hpp"
 #include <memfs_cache/http/admin_api.hpp>
 #include <memfs_cache/http/static_files.hpp>
+#include <memfs_cache/server/open_files.hpp>
 #include <memfs_cache/server/server.hpp>
 #include <memfs_cache/server/stop_signals.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 
 using namespace memfs_cache;
@@ -21,8 +24,15 @@ struct Serve_Options {
     std::string site;
     std::string recording = "buffered";
     std::string trusted_proxies;
+    std::string exclude_paths;
     std::string visitor_key = "ip";
+    bool keep_country = true;
     std::uint64_t flush_interval_ms = 100;
+    std::uint64_t buffer_bytes = Event_Log_Options().buffer_bytes;
+    std::uint64_t summary_cache_bytes = Analytics_Options().summary_cache_bytes;
+    std::uint64_t idle_timeout_ms = 60'000;
+    std::uint64_t request_timeout_ms = 30'000;
+    std::uint64_t stop_timeout_ms = 10'000;
     Server_Options server;
 };
 
@@ -32,19 +42,35 @@ auto no_site(Request const&) -> Response { return error_reply(404, "not_found", 
 auto service_options(Serve_Options const& options) -> Service_Options {
     auto service = options.store.service_options();
     auto& analytics = service.analytics;
-    analytics.log.mode = options.recording == "durable" ? Recording_Mode::durable : Recording_Mode::buffered;
+    analytics.log.mode = or_exit(about("--recording", parse_recording_mode(options.recording)));
     analytics.log.flush_interval = std::chrono::milliseconds(options.flush_interval_ms);
+    analytics.log.buffer_bytes = options.buffer_bytes;
+    analytics.summary_cache_bytes = options.summary_cache_bytes;
+    analytics.keep_country = options.keep_country;
     analytics.visitor_key = options.visitor_key == "ip_ua"  ? Visitor_Key::ip_ua
                             : options.visitor_key == "none" ? Visitor_Key::none
                                                             : Visitor_Key::ip;
     analytics.trusted_proxies = or_exit(about("--trusted-proxies", Trusted_Proxies::parse(options.trusted_proxies)));
+    analytics.exclude_paths = or_exit(about("--exclude-paths", Excluded_Paths::parse(options.exclude_paths)));
     return service;
+}
+
+auto server_options(Serve_Options const& options, std::size_t servers) -> Server_Options {
+    auto server = options.server;
+    server.idle_timeout = std::chrono::milliseconds(options.idle_timeout_ms);
+    server.request_timeout = std::chrono::milliseconds(options.request_timeout_ms);
+    server.stop_timeout = std::chrono::milliseconds(options.stop_timeout_ms);
+    server.log = complain;
+    auto const wanted = std::exchange(server.max_connections, allow_connections(servers, server.max_connections));
+    if (server.max_connections < wanted)
+        complain("--max-connections: the system allows files for " + std::to_string(server.max_connections) +
+                 " connections only; raise the limit of open files (ulimit -Hn)");
+    return server;
 }
 
 /// Starts one server, and says where it listens.
 auto start(char const* title, Listen_Address const& address, Handler handler, Observer observe, Server_Options options)
     -> Server {
-    options.log = complain;
     auto server = or_exit(Server::start(address, std::move(handler), std::move(observe), std::move(options)));
     std::printf("%-7s http://%s\n", title, server.address().str().c_str());
     std::fflush(stdout); // whoever waits for the address may read from a pipe
@@ -58,22 +84,32 @@ auto run(Serve_Options const& options) -> int {
     if (!public_address && !admin_address)
         throw Failure{wrong_usage, fail(Errc::invalid_argument, "--public and --admin are both off: nothing to serve")};
     auto const service = service_options(options);
+    auto const limits = server_options(options, public_address && admin_address ? 2 : 1);
     Cache_Service<Any_Storage> cache(options.store.open_storage(), service);
     auto& analytics = *or_exit(cache.open_analytics(cache.ns_analytics));
 
+    std::map<std::string, std::shared_ptr<Server_Counters const>> counters;
     std::optional<Server> site, admin;
     if (public_address) {
         Handler handler = no_site;
         if (!options.site.empty())
             handler = or_exit(about("--static", Static_Files::open(options.site)));
+        if (auto const prepared = analytics.prepare(); !prepared) // no reason not to serve; it is tried again
+            complain(prepared.error().context);
         auto const observe = [&analytics](Request_View const& request) { analytics.record_request(request); };
-        site.emplace(start("public", *public_address, std::move(handler), observe, options.server));
+        auto site_options = limits;
+        site_options.observer_may_wait = [&analytics] { return analytics.recording_may_wait(); };
+        site_options.observe_before_end = service.analytics.log.mode == Recording_Mode::per_request;
+        counters["public"] = site_options.counters = std::make_shared<Server_Counters>();
+        site.emplace(start("public", *public_address, std::move(handler), observe, site_options));
     }
     if (admin_address) {
         auto const* const chosen = std::getenv("MEMFS_CACHE_ADMIN_KEY"); // NOLINT(concurrency-mt-unsafe)
         auto const key = or_exit(chosen != nullptr ? about("MEMFS_CACHE_ADMIN_KEY", Admin_Key::from_text(chosen))
                                                    : Admin_Key::from_file(options.key_file));
-        admin.emplace(start("admin", *admin_address, Admin_Api<Any_Storage>(cache, key, complain), {}, options.server));
+        counters["admin"] = limits.counters;
+        Admin_Api<Any_Storage> const api(cache, key, complain, health_of(counters));
+        admin.emplace(start("admin", *admin_address, api, {}, limits));
         std::printf("key     %s\n",
                     chosen != nullptr ? "of MEMFS_CACHE_ADMIN_KEY" : ("in " + options.key_file).c_str());
         std::fflush(stdout);
@@ -86,41 +122,57 @@ auto run(Serve_Options const& options) -> int {
     return done;
 }
 
+/// An option with its variable in the environment and its default in the help.
+template <class T>
+auto add(CLI::App& command, std::string const& name, T& value, std::string const& help) -> CLI::Option* {
+    auto variable = "MEMFS_CACHE_" + name;
+    std::transform(variable.begin(), variable.end(), variable.begin(), [](char c) {
+        return c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
+    return command.add_option("--" + name, value, help)->capture_default_str()->envname(variable);
+}
+
+/// The same for a number of bytes: 16384, 16KiB.
+template <class T>
+void add_bytes(CLI::App& command, std::string const& name, T& value, std::string const& help) {
+    add(command, name, value, help)->transform(CLI::AsSizeValue(false));
+}
+
+void add_milliseconds(CLI::App& command, std::string const& name, std::uint64_t& value, std::string const& help) {
+    add(command, name, value, help)->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86'400'000}));
+}
+
 } // namespace
 
 auto add_serve(CLI::App& app) -> Subcommand {
     auto const options = std::make_shared<Serve_Options>();
     auto* command = app.add_subcommand("serve", "Serve a site and record its requests; answer admin questions");
     options->store.add_to(*command);
+    auto& server = options->server;
     command->add_option("--public", options->public_address, "HOST:PORT or off")->capture_default_str();
     command->add_option("--admin", options->admin_address, "HOST:PORT or off")->capture_default_str();
     command->add_option("--static", options->site, "folder that the public address serves");
     command->add_option("--key-file", options->key_file, "admin key, made at the first start")->capture_default_str();
-    command->add_option("--recording", options->recording, "buffered or durable")
-        ->capture_default_str()
-        ->check(CLI::IsMember({"buffered", "durable"}))
-        ->envname("MEMFS_CACHE_RECORDING");
-    command->add_option("--flush-interval-ms", options->flush_interval_ms, "most that a crash loses when buffered")
-        ->capture_default_str()
-        ->check(CLI::Range(1, 60'000))
-        ->envname("MEMFS_CACHE_FLUSH_INTERVAL_MS");
-    command->add_option("--visitor-key", options->visitor_key, "count visitors by ip, ip_ua or none")
-        ->capture_default_str()
-        ->check(CLI::IsMember({"ip", "ip_ua", "none"}))
-        ->envname("MEMFS_CACHE_VISITOR_KEY");
-    command->add_option("--trusted-proxies", options->trusted_proxies, "whose X-Forwarded-For is believed")
-        ->envname("MEMFS_CACHE_TRUSTED_PROXIES");
-    command
-        ->add_option("--country-header", options->server.country_header, "header of a trusted proxy with the country")
-        ->envname("MEMFS_CACHE_COUNTRY_HEADER");
-    command->add_option("--max-connections", options->server.max_connections)
-        ->capture_default_str()
-        ->envname("MEMFS_CACHE_MAX_CONNECTIONS");
-    command->add_option("--header-limit", options->server.header_limit_bytes, "bytes")
-        ->capture_default_str()
-        ->envname("MEMFS_CACHE_HEADER_LIMIT");
-    command->add_option("--body-limit", options->server.body_limit_bytes, "bytes")
-        ->capture_default_str()
-        ->envname("MEMFS_CACHE_BODY_LIMIT");
+    add(*command, "recording", options->recording, "buffered, durable, per_request or off");
+    add_milliseconds(*command, "flush-interval-ms", options->flush_interval_ms,
+                     "most that a crash loses when buffered");
+    add_bytes(*command, "buffer-bytes", options->buffer_bytes, "waiting for the storage; beyond it events are dropped");
+    add_bytes(*command, "summary-cache-bytes", options->summary_cache_bytes, "of windows kept decoded");
+    add(*command, "visitor-key", options->visitor_key, "count visitors by ip, ip_ua or none")
+        ->check(CLI::IsMember({"ip", "ip_ua", "none"}));
+    add(*command, "trusted-proxies", options->trusted_proxies, "whose X-Forwarded-For is believed");
+    add(*command, "exclude-paths", options->exclude_paths, "paths that are not recorded: /health, /static/*");
+    add(*command, "country-header", server.country_header, "header of a trusted proxy with the country");
+    add(*command, "keep-country", options->keep_country, "false: no country is stored, whoever gives one");
+    add(*command, "max-connections", server.max_connections, "of each address; then those give way that wait longest")
+        ->check(CLI::PositiveNumber);
+    add_bytes(*command, "header-limit", server.header_limit_bytes, "request line and headers");
+    add_bytes(*command, "target-limit", server.target_limit_bytes, "request target");
+    add_bytes(*command, "body-limit", server.body_limit_bytes, "body of a request");
+    add_bytes(*command, "bodies-limit", server.bodies_limit_bytes, "all bodies that are coming in");
+    add_milliseconds(*command, "idle-timeout-ms", options->idle_timeout_ms,
+                     "wait for the next request or a stalled client");
+    add_milliseconds(*command, "request-timeout-ms", options->request_timeout_ms, "wait for the headers of a request");
+    add_milliseconds(*command, "stop-timeout-ms", options->stop_timeout_ms, "wait for running requests at the end");
     return [options] { return run(*options); };
 }

@@ -8,7 +8,8 @@ auto admin_schemas() -> std::map<std::string, std::string> {
         {"Health", R"({
             "type": "object", "required": ["status"], "properties": {
                 "status": {"type": "string", "enum": ["ok", "degraded"], "description": "degraded: something was not recorded"},
-                "namespaces": {"type": "object", "description": "counters of each namespace"}}})"},
+                "namespaces": {"type": "object", "description": "counters of each namespace"},
+                "servers": {"type": "object", "description": "counters of each server: connections, requests, refusals"}}})"},
         {"Pulse", R"({
             "type": "object", "properties": {
                 "computed_at": {"type": "integer", "description": "milliseconds since 1970, UTC"},

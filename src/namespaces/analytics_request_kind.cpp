@@ -216,7 +216,7 @@ auto classify_request(std::string_view method,
         if (contains(asset_extensions, marks.extension) || content == Content::asset)
             return "asset";
     }
-    if (content == Content::json)
+    if (content == Content::json && status < 400) // an error's body says nothing of what was asked for
         return "api_call";
     bool const page_like = !marks.odd_extension && (marks.extension == 0 || contains(page_extensions, marks.extension));
     if ((succeeded || status == 304) && content == Content::unknown && page_like)

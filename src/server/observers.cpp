@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observers.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <array>
 #include <exception>
 
 namespace memfs_cache {
 namespace {
+
+namespace asio = boost::asio;
 
 /// Several, as those who wait for a storage at the same time share its writes.
 constexpr std::size_t thread_count = 8;
@@ -68,7 +72,6 @@ void Observers::queue(Request_View view) {
         options_.counters->unrecorded.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    std::call_once(started_, [this] { threads_.emplace(thread_count); });
     if (!view.timestamp)
         view.timestamp = options_.clock->now(); // not when somebody comes to it
     auto hear_later = [this, size, kept = Kept_View(view)]() mutable {
@@ -76,7 +79,22 @@ void Observers::queue(Request_View view) {
         waiting_bytes_.fetch_sub(size);
     };
     waiting_bytes_.fetch_add(size);
-    boost::asio::post(*threads_, std::move(hear_later));
+    asio::post(threads(), std::move(hear_later));
+}
+
+auto Observers::tell_and_wait(Request_View const& view) -> asio::awaitable<void> {
+    co_await asio::co_spawn(
+        threads(),
+        [this, &view]() -> asio::awaitable<void> {
+            hear(view);
+            co_return;
+        },
+        asio::use_awaitable);
+}
+
+auto Observers::threads() -> asio::thread_pool& {
+    std::call_once(started_, [this] { threads_.emplace(thread_count); });
+    return *threads_;
 }
 
 void Observers::hear(Request_View const& view) noexcept {

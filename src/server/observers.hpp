@@ -3,6 +3,7 @@
 
 #include <memfs_cache/server/server.hpp>
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
@@ -24,12 +25,15 @@ class Observers {
     [[nodiscard]] auto are_there() const noexcept -> bool { return static_cast<bool>(observe_); }
     /// Never waits for the observer if that may wait. What could not be told is counted.
     void tell(Request_View const& view) noexcept;
+    /// Waits for the observer, but holds no thread of the caller's executor up.
+    auto tell_and_wait(Request_View const& view) -> boost::asio::awaitable<void>;
     /// Waits until all that was told is heard.
     void finish() noexcept;
 
   private:
     void hear(Request_View const& view) noexcept;
     void queue(Request_View view);
+    auto threads() -> boost::asio::thread_pool&;
 
     Observer observe_;
     Server_Options const& options_;

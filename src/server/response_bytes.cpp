@@ -49,13 +49,14 @@ auto header_text(Response const& response, Utc_Time now, std::string_view connec
     return text + "\r\n\r\n";
 }
 
-auto piece_of(Response const& response, std::uint64_t offset, std::string& storage) -> std::string_view {
-    auto const size = static_cast<std::size_t>(std::min<std::uint64_t>(response.body_bytes() - offset, piece_bytes));
+auto piece_of(Response const& response, std::uint64_t begin, std::uint64_t end, std::string& storage)
+    -> std::string_view {
+    auto const size = static_cast<std::size_t>(std::min<std::uint64_t>(end - begin, piece_bytes));
     if (auto const* const bytes = std::get_if<Bytes>(&response.body))
-        return std::string_view(*bytes).substr(offset, size);
+        return std::string_view(*bytes).substr(begin, size);
     auto const& part = *std::get_if<File_Part>(&response.body);
     storage.resize(size);
-    auto const got = ::pread(part.file.get(), storage.data(), size, static_cast<off_t>(part.offset_bytes + offset));
+    auto const got = ::pread(part.file.get(), storage.data(), size, static_cast<off_t>(part.offset_bytes + begin));
     return std::string_view(storage).substr(0, got > 0 ? static_cast<std::size_t>(got) : 0);
 }
 

@@ -18,7 +18,8 @@ namespace memfs_cache {
 /// @param  connection  value of Connection; "" for none
 [[nodiscard]] auto header_text(Response const& response, Utc_Time now, std::string_view connection) -> std::string;
 
-/// The next piece of a body from `offset` on; `storage` keeps it if it comes from a file. Empty: there is no more.
-[[nodiscard]] auto piece_of(Response const& response, std::uint64_t offset, std::string& storage) -> std::string_view;
+/// The next piece of the bytes [begin, end) of a body; `storage` keeps it if it comes from a file. Empty: there is no more.
+[[nodiscard]] auto piece_of(Response const& response, std::uint64_t begin, std::uint64_t end, std::string& storage)
+    -> std::string_view;
 
 } // namespace memfs_cache

@@ -22,4 +22,16 @@ auto Server_Counters::to_json() const -> boost::json::object {
              {{"answered", answered.load()}, {"refused", std::move(by_reason)}, {"unrecorded", unrecorded.load()}}}};
 }
 
+auto health_of(std::map<std::string, std::shared_ptr<Server_Counters const>> servers)
+    -> std::function<Handler_Health()> {
+    return [servers = std::move(servers)] {
+        Handler_Health health;
+        for (auto const& [name, counters] : servers) {
+            health.degraded = health.degraded || counters->unrecorded > 0;
+            health.details[name] = counters->to_json();
+        }
+        return health;
+    };
+}
+
 } // namespace memfs_cache

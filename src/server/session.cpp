@@ -245,18 +245,18 @@ auto Session::first_bytes() -> Awaitable<std::string_view> {
         co_await asio::post(asio::use_awaitable); // others have their turn, however much was sent ahead
         co_return ahead_;
     }
+    std::string_view bytes;
     if (!worker_.stopping_) {
         idle_ = true;
         allow_until(moved_ + options_.idle_timeout);
-        auto const bytes = co_await read();
+        bytes = co_await read();
         idle_ = false;
-        if (!bytes.empty())
-            co_return bytes;
     }
-    if (over_ == Over::late)
+    if (bytes.empty())
+        bytes = read_now(); // whatever ended the wait: a request that is there is answered
+    if (bytes.empty() && over_ == Over::late)
         service_.counters().idle_closed.fetch_add(1);
-    // A request that was there before the stop is answered.
-    co_return worker_.stopping_&& over_ == Over::no ? read_now() : std::string_view();
+    co_return bytes;
 }
 
 /// One request and its answer. True if another one may follow.
@@ -271,15 +271,41 @@ auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
     request.remote = remote_;
     auto const response = reply_to(request, reader.refusal());
     bool const keep = reader.keeps_alive() && !worker_.stopping_ && over_ == Over::no;
-    auto const header = header_text(response, options_.clock->now(),
-                                    !keep             ? "close"
-                                    : reader.is_old() ? "keep-alive"
-                                                      : "");
-    auto const sent = co_await send(header, response, has_body(request.method, response.status));
-    if (over_ == Over::late && !sent.whole)
+    auto const* const connection = !keep ? "close" : reader.is_old() ? "keep-alive" : "";
+    auto const header = header_text(response, options_.clock->now(), connection);
+    bool const whole = co_await answer_and_tell(request, response, header, start);
+    if (!whole && over_ == Over::late)
         service_.counters().stalled.fetch_add(1);
-    tell(request, response, sent, start);
-    co_return keep&& sent.whole;
+    co_return keep&& whole;
+}
+
+/// Sends an answer and tells the observer: after the last byte, or before it if that was asked for. True: all was sent.
+auto Session::answer_and_tell(Request const& request,
+                              Response const& response,
+                              std::string_view header,
+                              Steady::time_point start) -> Awaitable<bool> {
+    auto const size = has_body(request.method, response.status) ? response.body_bytes() : 0;
+    bool const first_tell = options_.observe_before_end && service_.observers.are_there();
+    auto const held_of_header = first_tell && size == 0 ? 1U : 0U;
+    auto const held_of_body = first_tell && size > 0 ? 1U : 0U;
+    auto const last_of_header = header.substr(header.size() - held_of_header);
+    header.remove_suffix(held_of_header);
+
+    auto sent = co_await send(header, response, 0, size - held_of_body);
+    if (!service_.observers.are_there())
+        co_return sent.whole;
+    auto const forwarded_for = request.headers.joined("X-Forwarded-For");
+    auto view = view_of(request, response, start);
+    view.forwarded_for = forwarded_for;
+    view.content_bytes = sent.bytes;
+    if (!first_tell || !sent.whole) {
+        service_.observers.tell(view);
+        co_return sent.whole;
+    }
+    view.content_bytes = size;
+    co_await service_.observers.tell_and_wait(view);
+    sent = co_await send(last_of_header, response, size - held_of_body, size);
+    co_return sent.whole;
 }
 
 /// Reads up to the end of one request, or until it cannot go on.
@@ -305,7 +331,7 @@ auto Session::read_request(Request_Reader& reader, std::string_view bytes) -> Aw
         else
             allow_until(start + options_.request_timeout);
         if (reader.waits_for_leave())
-            co_await send(leave_to_send, no_body, false);
+            co_await send(leave_to_send, no_body, 0, 0);
         bytes = co_await read();
         if (!bytes.empty())
             continue;
@@ -338,28 +364,29 @@ auto Session::reply_to(Request const& request, std::optional<Refusal> refusal) c
     return error_reply(fail(Errc::internal, {}));
 }
 
-auto Session::send(std::string_view header, Response const& response, bool with_body) -> Awaitable<Sent> {
-    auto const size = with_body ? response.body_bytes() : 0;
+/// Sends text and then the bytes [begin, end) of the body.
+auto Session::send(std::string_view text, Response const& response, std::uint64_t begin, std::uint64_t end)
+    -> Awaitable<Sent> {
     auto const start = moved_ = Steady::now();
-    std::uint64_t taken = 0;
+    auto taken = begin;
     std::string storage;
     std::string_view piece;
     for (Sent sent;;) {
-        if (piece.empty() && taken < size) {
-            if (taken > 0)
+        if (piece.empty() && taken < end) {
+            if (taken > begin)
                 co_await asio::post(asio::use_awaitable); // others have their turn, however fast this client reads
-            piece = piece_of(response, taken, storage);
+            piece = piece_of(response, taken, end, storage);
             taken += piece.size();
         }
-        if (header.empty() && piece.empty()) {
-            sent.whole = sent.body_bytes == size; // not so if a file became shorter meanwhile
+        if (text.empty() && piece.empty()) {
+            sent.whole = begin + sent.bytes == end; // not so if a file became shorter meanwhile
             co_return sent;
         }
-        std::array<asio::const_buffer, 2> const buffers{asio::buffer(header), asio::buffer(piece)};
+        std::array<asio::const_buffer, 2> const buffers{asio::buffer(text), asio::buffer(piece)};
         error_code failure;
         auto const count = socket_.write_some(buffers, failure);
         if (failure == asio::error::would_block) {
-            allow_transfer(start, sent.body_bytes);
+            allow_transfer(start, sent.bytes);
             if (co_await wait_until_writable())
                 continue;
             co_return sent;
@@ -367,32 +394,29 @@ auto Session::send(std::string_view header, Response const& response, bool with_
         if (failure)
             co_return sent;
         moved_ = Steady::now();
-        auto const of_header = std::min(count, header.size());
-        header.remove_prefix(of_header);
-        piece.remove_prefix(count - of_header);
-        sent.body_bytes += count - of_header;
+        auto const of_text = std::min(count, text.size());
+        text.remove_prefix(of_text);
+        piece.remove_prefix(count - of_text);
+        sent.bytes += count - of_text;
     }
 }
 
-void Session::tell(Request const& request, Response const& response, Sent const& sent, Steady::time_point start) const {
-    if (!service_.observers.are_there())
-        return;
-    auto const forwarded_for = request.headers.joined("X-Forwarded-For");
+/// What is told of a request, but for the bytes that were sent and what is joined of several headers.
+auto Session::view_of(Request const& request, Response const& response, Steady::time_point start) const
+    -> Request_View {
     Request_View view;
     view.method = request.method;
     view.target = request.target;
     view.status = response.status;
-    view.content_bytes = sent.body_bytes;
     view.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - start).count();
     view.remote = request.remote;
-    view.forwarded_for = forwarded_for;
     view.user_agent = request.headers.value("User-Agent");
     view.referrer = request.headers.value("Referer");
     view.content_type = response.headers.value("Content-Type");
     if (!options_.country_header.empty())
         view.country = request.headers.value(options_.country_header);
     view.route = response.route;
-    service_.observers.tell(view);
+    return view;
 }
 
 /// Closing while the client still sends would reset the connection and could take the answer with it.

@@ -116,7 +116,7 @@ class Session {
     /// Why no wait may begin any more.
     enum class Over { no, late, crowded_out };
     struct Sent {
-        std::uint64_t body_bytes = 0;
+        std::uint64_t bytes = 0; ///< of the body
         bool whole = false;
     };
 
@@ -125,8 +125,13 @@ class Session {
     auto exchange(std::string_view bytes) -> Awaitable<bool>;
     auto read_request(Request_Reader& reader, std::string_view bytes) -> Awaitable<void>;
     [[nodiscard]] auto reply_to(Request const& request, std::optional<Refusal> refusal) const -> Response;
-    auto send(std::string_view header, Response const& response, bool with_body) -> Awaitable<Sent>;
-    void tell(Request const& request, Response const& response, Sent const& sent, Steady::time_point start) const;
+    auto send(std::string_view text, Response const& response, std::uint64_t begin, std::uint64_t end)
+        -> Awaitable<Sent>;
+    auto
+    answer_and_tell(Request const& request, Response const& response, std::string_view header, Steady::time_point start)
+        -> Awaitable<bool>;
+    [[nodiscard]] auto view_of(Request const& request, Response const& response, Steady::time_point start) const
+        -> Request_View;
     auto linger() -> Awaitable<void>;
 
     auto read() -> Awaitable<std::string_view>;

@@ -109,19 +109,22 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """`memfs-cache serve` on loopback, ports chosen by the kernel."""
+    """`memfs-cache serve` on loopback, ports chosen by the kernel. `listeners` leaves one of the two out."""
 
     def __init__(self, command: Command, store: Store, static: Path, key_file: Path, env: dict[str, str] | None = None,
-                 options: Sequence[str] = ()) -> None:
+                 options: Sequence[str] = (), listeners: Sequence[str] = ("public", "admin")) -> None:
         self.command = command
         self.answers: list[bytes] = []  # every head and body that came back, for the privacy scan
         self.key_file = key_file
-        self.process_ = command.start("serve", "--storage", store.url, "--public", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-                                      "--static", static, "--key-file", key_file, *options, env=env)
+        addresses = [word for name in ("public", "admin")
+                     for word in (f"--{name}", "127.0.0.1:0" if name in listeners else "off")]
+        self.process_ = command.start("serve", "--storage", store.url, *addresses, "--static", static,
+                                      "--key-file", key_file, *options, env=env)
+        self.pid = self.process_.pid
         self.public = self.admin = 0
         self.greeting_ = b""
         try:
-            while not (self.public and self.admin):
+            while not all(getattr(self, name) for name in listeners):
                 line = self.process_.stdout.readline()
                 if not line:
                     raise AssertionError("the server ended: " + self.process_.stderr.read().decode(errors="replace"))
@@ -129,7 +132,7 @@ class Server:
                 found = re.search(rb"(public|admin)\s+http://127\.0\.0\.1:(\d+)", line)
                 if found:
                     setattr(self, found[1].decode(), int(found[2]))
-            self.key = key_file.read_text().strip()
+            self.key = key_file.read_text().strip() if self.admin else ""
         except BaseException:
             self.kill()
             raise

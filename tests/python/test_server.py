@@ -212,7 +212,7 @@ def test_sigint_ends_it_as_well(store, start_server):
 
 
 def test_a_client_that_stays_connected_does_not_hold_up_the_end(store, start_server):
-    server = start_server(store)
+    server = start_server(store, options=["--stop-timeout-ms", "500"])
     with socket.create_connection(("127.0.0.1", server.public)) as silent, \
             socket.create_connection(("127.0.0.1", server.public)) as half:
         half.sendall(b"GET /index.html HTTP/1.1\r\nHost: x\r\n")
@@ -271,8 +271,108 @@ def test_refused_requests_are_recorded_with_their_status(store, start_server):
     for request in (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 70_000 + b"\r\n\r\n",
                     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"):
         raw_request(server.public, request)
+    wait_until_recorded(server, 2)
     statuses = sum((Counter(window["status_codes"]) for window in sent.summaries("daily")), Counter())
     assert statuses == Counter({"431": 1, "413": 1})
+
+
+# ---- how is recorded
+
+def test_per_request_has_recorded_when_the_answer_ends(store, start_server):
+    server = start_server(store, options=["--recording", "per_request"])
+    sent = Sent(server)
+    send_ordinary(sent, 24)
+    server.kill()
+    sent.assert_agrees(start_server(store))  # kill -9 at once after the last answer loses nothing
+
+
+def test_durable_recording_agrees_with_what_was_sent(store, start_server):
+    server = start_server(store, env={"MEMFS_CACHE_RECORDING": "durable"})
+    sent = Sent(server)
+    send_ordinary(sent, 60)
+    sent.assert_agrees()
+
+
+def test_recording_can_be_off_while_what_is_stored_is_answered(store, start_server):
+    server = start_server(store)
+    sent = Sent(server)
+    send_ordinary(sent, 20)
+    sent.assert_agrees()
+    assert server.stop() == 0
+    before = store.files(RAW)
+    quiet = start_server(store, options=["--recording", "off"])
+    send_ordinary(Sent(quiet), 20)
+    assert quiet.ask_admin("/analytics/pulse?window_minutes=60").json()["active_requests"] == sent.total
+    assert quiet.stop() == 0
+    assert store.files(RAW) == before
+
+
+def test_excluded_paths_are_served_and_not_recorded(store, start_server):
+    server = start_server(store, options=["--exclude-paths", "/app.js, /docs/*"])
+    for path in ("/app.js?v=1", "/docs/page.html", "/index.html"):
+        assert server.ask_public(path).status == 200
+    wait_until_recorded(server, 1)
+    assert server.stop() == 0
+    assert [event["path"] for event in store.pulse("--window-minutes", "60")["recent_events"]] == ["/index.html"]
+
+
+@pytest.mark.parametrize("keep, countries", [("true", {"PT": 1}), ("false", {})])
+def test_countries_come_from_a_named_header_and_may_be_left_out(store, start_server, keep, countries):
+    server = start_server(store, options=["--country-header", "X-Country", "--keep-country", keep])
+    sent = Sent(server)
+    assert server.ask_public("/index.html", headers={"X-Country": "PT"}).status == 200
+    wait_until_recorded(server, 1)
+    assert sum((Counter(window["top_countries"]) for window in sent.summaries("daily")), Counter()) == Counter(countries)
+
+
+def test_sizes_have_units_and_settings_come_from_the_environment(store, start_server):
+    server = start_server(store, options=["--header-limit", "2KiB"], env={"MEMFS_CACHE_IDLE_TIMEOUT_MS": "50"})
+    status, body = raw_request(server.public, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 3_000 + b"\r\n\r\n")
+    assert status == 431 and b"2048 bytes" in body
+    with socket.create_connection(("127.0.0.1", server.public), timeout=DEADLINE_SECONDS) as idle:
+        assert idle.recv(1) == b"", "closed without a word"
+
+
+# ---- one process for the public, one for the admin
+
+@pytest.mark.parametrize("first", ["public", "admin"])
+def test_a_public_and_an_admin_process_share_a_store_and_come_and_go_in_any_order(store, start_server, first):
+    servers = {name: start_server(store, listeners=[name]) for name in (first, "admin" if first == "public" else "public")}
+    site, admin = servers["public"], servers["admin"]
+    site.admin, site.key = admin.admin, admin.key  # questions about the one go to the other
+    sent = Sent(site)
+    send_ordinary(sent, 100)
+    sent.assert_agrees(admin)
+    assert site.ask_public("/health").status == site.ask_public("/analytics/pulse").status == 404
+    wait_until_recorded(admin, sent.total + 2)
+    assert admin.ask_admin("/index.html").status == admin.ask_admin("/app.js").status == 404
+    assert admin.ask_admin("/health").json().keys() == {"status", "namespaces", "servers"}
+
+    assert servers[first].stop() == 0
+    assert (site if first == "admin" else admin).process_.poll() is None
+    servers[first] = start_server(store, listeners=[first])
+    site, admin = servers["public"], servers["admin"]
+    assert site.ask_public("/index.html").status == 200
+    wait_until_recorded(admin, sent.total + 3)
+    assert admin.stop() == site.stop() == 0
+    assert store.pulse("--window-minutes", "60")["active_requests"] == sent.total + 3
+
+
+# ---- health
+
+def test_health_counts_what_the_servers_refused(store, start_server):
+    server = start_server(store)
+    assert server.ask_public("/index.html").status == 200
+    assert raw_request(server.public, b"nonsense\r\n\r\n")[0] == 400
+    assert raw_request(server.public, b"GET /" + b"y" * 9_000 + b" HTTP/1.1\r\n\r\n")[0] == 414
+    health = server.ask_admin("/health").json()
+    public = health["servers"]["public"]
+    assert health["status"] == "ok" and public["connections"]["accepted"] == 3
+    assert public["requests"]["answered"] == 1 and public["requests"]["unrecorded"] == 0
+    assert {reason: count for reason, count in public["requests"]["refused"].items() if count} == \
+        {"malformed": 1, "target_too_long": 1}
+    assert health["servers"]["admin"]["connections"]["open"] >= 1
+    assert server.ask_admin("/health", key="").json() == {"status": "ok"}
 
 
 # ---- admin routes
@@ -447,7 +547,9 @@ def test_a_port_in_use_is_named(command, store, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["--public", "nonsense"], ["--public", "127.0.0.1"], ["--public", "127.0.0.1:99999"],
-                                   ["--public", "off", "--admin", "off"], ["--no-such-option"]])
+                                   ["--public", "off", "--admin", "off"], ["--no-such-option"],
+                                   ["--recording", "sometimes"], ["--exclude-paths", "no-path"], ["--header-limit", "1XB"],
+                                   ["--max-connections", "0"], ["--idle-timeout-ms", "0"], ["--keep-country", "maybe"]])
 def test_impossible_settings_are_wrong_usage(command, store, tmp_path, words):
     finished = command.run("serve", "--storage", store.url, "--key-file", tmp_path / "key", *words)
     assert finished.exit_code == 2 and finished.err.strip()

@@ -8,6 +8,7 @@
 #include <memfs_cache/service/cache_service.hpp>
 #include <memfs_cache/version.hpp>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -18,6 +19,9 @@ namespace memfs_cache {
 /// JSON Schemas of the bodies that Admin_Api answers with: Health, Pulse, Window_Summary.
 [[nodiscard]] auto admin_schemas() -> std::map<std::string, std::string>;
 
+/// How the servers are doing that a program runs beside its service; never waits.
+using Host_Health = std::function<Handler_Health()>;
+
 /// The admin routes of a Cache_Service, for any host: a Server, or an ASGI adapter. GET /openapi.json describes them.
 ///
 /// Threads    answers from any thread at once.
@@ -25,9 +29,10 @@ namespace memfs_cache {
 template <StorageBackend Storage>
 class Admin_Api {
   public:
-    /// @param  log  is told why a route answered 500; may be empty
-    Admin_Api(Cache_Service<Storage>& cache, Admin_Key key, Log log = {})
-        : router_(routes(cache, key), options(key, std::move(log))) {}
+    /// @param  log   is told why a route answered 500; may be empty
+    /// @param  host  is shown by /health as "servers"; may be empty
+    Admin_Api(Cache_Service<Storage>& cache, Admin_Key key, Log log = {}, Host_Health host = {})
+        : router_(routes(cache, key, std::move(host)), options(key, std::move(log))) {}
 
     [[nodiscard]] auto operator()(Request const& request) const -> Response { return router_(request); }
     [[nodiscard]] auto openapi() const -> std::string const& { return router_.openapi(); }
@@ -45,7 +50,7 @@ class Admin_Api {
         return options;
     }
 
-    static auto routes(Cache& cache, Admin_Key const& key) -> std::vector<Route> {
+    static auto routes(Cache& cache, Admin_Key const& key, Host_Health host) -> std::vector<Route> {
         Parameter minutes{"window_minutes", "How far back to look."};
         minutes.minimum = 1;
         minutes.maximum = 1440;
@@ -64,10 +69,15 @@ class Admin_Api {
              {},
              "How it is doing; with the key also in detail.",
              "Health",
-             [&cache, key](Request const& request, Arguments const&) {
-                 auto health = cache.health().to_json();
-                 if (!key.admits(request))
-                     health.erase("namespaces"); // how much is recorded is not for everybody
+             [&cache, key, host](Request const& request, Arguments const&) {
+                 auto service = cache.health();
+                 auto servers = host ? host() : Handler_Health();
+                 service.degraded = service.degraded || servers.degraded;
+                 auto health = service.to_json();
+                 if (host)
+                     health["servers"] = std::move(servers.details);
+                 if (!key.admits(request)) // how much happens is not for everybody
+                     health = {{"status", health.at("status")}};
                  return json_reply(health);
              }},
             {"GET",

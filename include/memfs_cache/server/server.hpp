@@ -37,6 +37,9 @@ struct Server_Options {
     /// Asked before the observer is called: may that wait, say for a storage? Then a thread apart calls it, and the
     /// connections of this thread go on. Empty: it never waits.
     std::function<bool()> observer_may_wait = {};
+    /// Is the observer told before the last byte of an answer leaves, and waited for? For hosts that freeze a program as
+    /// soon as it has answered. The connections of this thread go on meanwhile.
+    bool observe_before_end = false;
     std::uint64_t observer_queue_bytes = 16 << 20; ///< of requests that wait for it; beyond it the newest are dropped
     Clock_Ptr clock = std::make_shared<System_Clock>(); ///< of Date headers, and of requests that wait for the observer
     std::shared_ptr<Server_Counters> counters = std::make_shared<Server_Counters>();

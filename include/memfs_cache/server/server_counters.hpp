@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/json/fwd.hpp>
+#include <memfs_cache/namespaces/handler.hpp>
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
 
 namespace memfs_cache {
 
@@ -42,5 +46,9 @@ struct Server_Counters {
     /// {"answered", "refused": {one for each Refusal}, "unrecorded"}}
     [[nodiscard]] auto to_json() const -> boost::json::object;
 };
+
+/// What the health page shows of servers, by their names. Degraded once a request went unrecorded.
+[[nodiscard]] auto health_of(std::map<std::string, std::shared_ptr<Server_Counters const>> servers)
+    -> std::function<Handler_Health()>;
 
 } // namespace memfs_cache

@@ -19,7 +19,8 @@ constexpr Utc_Time noon = from_millis(1'771'070'400'000); // 2026-02-14T12:00:00
 struct House {
     std::shared_ptr<Manual_Clock> clock = std::make_shared<Manual_Clock>(noon - std::chrono::minutes(2));
     Cache_Service<Any_Storage> cache{open_storage("memory:").value(), options()};
-    Admin_Api<Any_Storage> api{cache, Admin_Key::from_text("key").value()};
+    Handler_Health servers{false, {{"public", boost::json::object{{"connections", 7}}}}};
+    Admin_Api<Any_Storage> api{cache, Admin_Key::from_text("key").value(), {}, [this] { return servers; }};
 
     House() {
         record("/one?secret=1", 200);
@@ -83,7 +84,7 @@ TEST_SUITE("http/admin_api") {
 
     TEST_CASE("health is for everybody, its details are not") {
         House const house;
-        CHECK(names(house.json("/health")) == std::set<std::string>{"status", "namespaces"});
+        CHECK(names(house.json("/health")) == std::set<std::string>{"status", "namespaces", "servers"});
         auto const open = house.get("/health", {});
         CHECK(open.status == 200);
         CHECK(std::get<Bytes>(open.body) == R"({"status":"ok"})");
@@ -121,6 +122,16 @@ TEST_SUITE("http/admin_api") {
             CHECK(body.find("\"field\":\"" + row.field + "\"") != std::string::npos);
             CHECK(body.find("secret") == std::string::npos);
         }
+    }
+
+    TEST_CASE("how the servers are doing is part of health: the word for all, the numbers with the key") {
+        House house;
+        CHECK(house.json("/health").at("servers").at("public").at("connections") == 7);
+        CHECK(house.json("/health").at("status") == "ok");
+        house.servers.degraded = true;
+        CHECK(house.json("/health").at("status") == "degraded");
+        auto const open = std::get<Bytes>(house.get("/health", {}).body);
+        CHECK(open == R"({"status":"degraded"})");
     }
 
     TEST_CASE("the schemas name exactly the members of the answers") {

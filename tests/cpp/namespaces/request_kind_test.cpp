@@ -85,6 +85,10 @@ TEST_SUITE("namespaces/analytics/request_kind") {
                  Case{"asset", "GET", "/render", 200, "image/png"},
                  Case{"asset", "GET", "/render", 200, "Text/CSS;charset=utf-8"},
                  Case{"other", "GET", "/favicon.ico", 404, ""},
+                 Case{"other", "GET", "/no-such-page", 404, "application/json"},
+                 Case{"other", "GET", "/tokens/list", 401, "application/problem+json"},
+                 Case{"other", "GET", "/long", 431, "application/json"},
+                 Case{"other", "GET", "/", 503, "application/json"},
 
                  // The API.
                  Case{"api_call", "GET", "/api/transfers/info", 200, "application/json"},
@@ -92,7 +96,7 @@ TEST_SUITE("namespaces/analytics/request_kind") {
                  Case{"api_call", "GET", "/API", 200, ""},
                  Case{"api_call", "GET", "/api/data.json", 200, ""},
                  Case{"api_call", "GET", "/tokens/list", 200, "application/json"},
-                 Case{"api_call", "GET", "/tokens/list", 401, "application/problem+json"},
+                 Case{"api_call", "GET", "/api/tokens", 401, "application/problem+json"},
                  Case{"api_call", "POST", "/form", 200, "text/html"},
                  Case{"api_call", "DELETE", "/x.png", 204, ""},
                  Case{"api_call", "PATCH", "/", 500, ""},

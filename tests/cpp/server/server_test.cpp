@@ -962,6 +962,42 @@ TEST_SUITE("server/server") {
         CHECK(static_cast<std::uint64_t>(heard) + options.counters->unrecorded == requests + 1U);
     }
 
+    TEST_CASE("an observer can be heard before the last byte of an answer leaves, and holds no other client up") {
+        std::promise<void> flushed;
+        Server_Options options;
+        options.threads = 1;
+        options.observe_before_end = true;
+        std::atomic<std::uint64_t> told_bytes{0};
+        auto server = Server::start(
+                          {},
+                          [](Request const& request) {
+                              auto response = echo(request);
+                              if (request.target == "/none")
+                                  response.status = 204;
+                              return response;
+                          },
+                          [&](Request_View const& view) {
+                              if (view.target != "/slow" && view.target != "/none")
+                                  return;
+                              told_bytes = view.content_bytes;
+                              flushed.get_future().wait();
+                          },
+                          options)
+                          .value();
+        for (std::string const target : {"/slow", "/none"}) {
+            flushed = std::promise<void>();
+            Http_Client slow(server.address().port);
+            auto reply = std::async(std::launch::async, [&] { return slow.get(target); });
+            CHECK(Http_Client(server.address().port).get("/quick").body == "GET /quick ");
+            CHECK(reply.wait_for(20ms) == std::future_status::timeout); // its end waits for the observer
+            flushed.set_value();
+            auto const whole = reply.get();
+            CHECK(whole.status == (target == "/slow" ? 200 : 204));
+            CHECK(told_bytes == whole.body.size());
+            CHECK(slow.get("/more").body == "GET /more ");
+        }
+    }
+
     TEST_CASE("a log that throws costs the request nothing") {
         Server_Options options;
         options.log = [](std::string_view) { throw std::runtime_error("full"); };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real processes on a real disk: forks, kills, and several that begin at once.
+#include "events/child_process.hpp"
 #include "events/log_world.hpp"
 #include "support/scratch_folder.hpp"
 #include <memfs_cache/storage/disk.hpp>
@@ -27,62 +28,6 @@ auto const clock_at_two = std::make_shared<Manual_Clock>(at("2026-02-13T14:10"))
 
 auto open_log(Storage_Disk& storage, Event_Log_Options options = World::quiet()) -> std::unique_ptr<Log> {
     return Log::open(storage, log_paths(), clock_at_two, std::move(options)).value();
-}
-
-// The sanitizers cannot go on in the child of a process with several threads.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;
-#else
-constexpr bool is_sanitized = false;
-#endif
-
-/// Bytes from a child to its parent.
-class Pipe {
-  public:
-    Pipe() { REQUIRE(::pipe(ends_) == 0); }
-    Pipe(Pipe const&) = delete;
-    auto operator=(Pipe const&) -> Pipe& = delete;
-    ~Pipe() {
-        close_end(0);
-        close_end(1);
-    }
-    /// Each side keeps its own end.
-    void close_end(int which) {
-        if (ends_[which] >= 0)
-            ::close(std::exchange(ends_[which], -1));
-    }
-    template <class Number>
-    void send(Number number) const {
-        (void)!::write(ends_[1], &number, sizeof number);
-    }
-    template <class Number>
-    [[nodiscard]] auto receive(Number& number) const -> bool {
-        return ::read(ends_[0], &number, sizeof number) == static_cast<ssize_t>(sizeof number);
-    }
-
-  private:
-    int ends_[2] = {-1, -1};
-};
-
-/// Runs `work` in a child, which ends without running what belongs to its parent.
-template <class Work>
-auto in_child(Work&& work) -> pid_t {
-    auto const child = ::fork();
-    if (child == 0) {
-        int status = 1;
-        try {
-            work();
-            status = 0;
-        } catch (...) { // the parent sees the status
-        }
-        ::_exit(status);
-    }
-    return child;
-}
-auto status_of(pid_t child) -> int {
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    return status;
 }
 
 } // namespace

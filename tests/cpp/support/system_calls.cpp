@@ -51,7 +51,10 @@ auto System_Calls::path_of(int folder, std::string const& path) const -> std::st
 }
 
 auto System_Calls::allows(std::string const& call) -> bool {
-    seen.push_back(call);
+    {
+        std::unique_lock const lock(mutex_);
+        seen.push_back(call);
+    }
     int const error = before ? before(call) : 0; // it may make calls of its own
     if (error != 0)
         errno = error;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <sys/types.h>
@@ -35,7 +36,8 @@ struct File_Change {
 };
 
 /// While it lives, sees every call of this program that changes or flushes files or opens one by its folder, in order,
-/// and may make it fail. One at a time, for tests of one thread; forked children inherit it.
+/// and may make it fail. One at a time; forked children inherit it. Where several threads make calls, what is given to it
+/// must bear that.
 class System_Calls {
   public:
     /// @param root folder that paths are shown relative to
@@ -71,6 +73,7 @@ class System_Calls {
   private:
     [[nodiscard]] auto shown(std::string path) const -> std::string;
     std::string root_;
+    std::mutex mutex_; ///< of `seen`
 };
 
 } // namespace memfs_cache::testing

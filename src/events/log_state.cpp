@@ -292,7 +292,8 @@ auto Process_Identity::is_surely_dead() const -> bool {
 auto Writer_Manifest::to_json() const -> std::string {
     std::string out = R"({"v":1,"nonce":")" + nonce + R"(","host":")" + process.host + R"(","pid":)" +
                       std::to_string(process.pid) + R"(,"process_started":)" + std::to_string(process.started) +
-                      R"(,"started_at":)" + std::to_string(to_millis(started_at)) + R"(,"open":[)";
+                      R"(,"started_at":)" + std::to_string(to_millis(started_at)) + R"(,"changed_at":)" +
+                      std::to_string(to_millis(changed_at)) + R"(,"open":[)";
     for (auto const window : open) {
         if (out.back() != '[')
             out += ',';
@@ -314,6 +315,7 @@ auto Writer_Manifest::from_json(std::string_view text) -> Result<Writer_Manifest
     manifest.process.pid = reader.signed_number("pid");
     manifest.process.started = reader.unsigned_number("process_started");
     manifest.started_at = from_millis(reader.signed_number("started_at"));
+    manifest.changed_at = from_millis(reader.signed_number("changed_at"));
     for (auto const& value : reader.array("open")) {
         auto const* key = value.if_string();
         auto const window = key == nullptr ? std::nullopt : Base_Window::parse({key->data(), key->size()});

@@ -62,8 +62,9 @@ class Adoption {
     [[nodiscard]] auto is_dead(Writer_Manifest const& manifest) const -> bool {
         if (manifest.process.host == Process_Identity::current().host)
             return manifest.process.is_surely_dead();
-        // Of another machine silence is all there is to go by: an hour behind the end of everything it had open.
-        auto newest = manifest.started_at;
+        // Of another machine silence is all there is to go by: an hour behind its last word and the end of everything it
+        // had open.
+        auto newest = manifest.changed_at;
         for (auto const window : manifest.open)
             newest = std::max(newest, window.end());
         return clock_.now() >= newest + std::chrono::hours(1);

@@ -101,6 +101,8 @@ class Log_Writer {
             land_straight(lock, stream);
         if (waiting_bytes_ > 0)
             wake(lander_, &Log_Writer::run_lander);
+        if (waiting_bytes_ > options_.buffer_bytes / 2)
+            hurry(lander_);
         if (options_.mode == Recording_Mode::buffered)
             return {};
         auto const landed = land(lock, [&] { return has_landed(window, number); });
@@ -174,7 +176,8 @@ class Log_Writer {
     struct Worker {
         std::thread thread;
         std::condition_variable woken;
-        bool sleeps = true; ///< until it is told of something to do
+        bool sleeps = true;   ///< until it is told of something to do
+        bool hurries = false; ///< is not to wait for the end of its interval
     };
     /// The turn to write: of one at a time, who gives the lock back while it lasts.
     class Turn {
@@ -599,6 +602,12 @@ class Log_Writer {
         }
     }
 
+    /// Has it begin before its interval is over, unless it failed and is on its way to try again.
+    void hurry(Worker& worker) {
+        if (landed_ && !std::exchange(worker.hurries, true))
+            worker.woken.notify_one();
+    }
+
     /// Works each interval while it is needed, more and more rarely while that fails, and sleeps in between.
     template <class Needed, class Work>
     void run(Worker& self, std::chrono::milliseconds interval, Needed&& is_needed, Work&& work) {
@@ -610,8 +619,10 @@ class Log_Writer {
                 self.sleeps = true;
                 self.woken.wait(lock, [&] { return closed_ || !self.sleeps; });
             }
-            if (self.woken.wait_for(lock, pause, [&] { return closed_; }))
+            self.woken.wait_for(lock, pause, [&] { return closed_ || self.hurries; });
+            if (closed_)
                 return;
+            self.hurries = false;
             auto const worked = guarded([&] { return work(lock); });
             if (!lock.owns_lock())
                 lock.lock();

@@ -36,11 +36,17 @@ struct Writer_Manifest {
     std::string nonce; ///< fresh for each write, because it is overwritten in place
     Process_Identity process;
     Utc_Time started_at;
+    Utc_Time changed_at; ///< of its last write
     std::set<Base_Window> open;
 
     /// Of this process, with nothing open yet.
     [[nodiscard]] static auto begin(Utc_Time now) -> Writer_Manifest {
-        return {{}, Process_Identity::current(), now, {}};
+        return {{}, Process_Identity::current(), now, now, {}};
+    }
+    /// Before each write: gives it a nonce and its time.
+    void renew(Utc_Time now) {
+        nonce = random_hex(8);
+        changed_at = now;
     }
     [[nodiscard]] auto to_json() const -> std::string;
     [[nodiscard]] static auto from_json(std::string_view text) -> Result<Writer_Manifest>;
@@ -69,7 +75,7 @@ class Own_Manifest {
             if (!manifest_)
                 manifest_ = Writer_Manifest::begin(now);
             manifest_->open = open;
-            manifest_->nonce = random_hex(8);
+            manifest_->renew(now);
             nonces_.push_back(manifest_->nonce);
             return std::optional(manifest_->to_json());
         });
@@ -116,7 +122,7 @@ add_to_manifest(Storage& storage, Storage_Key const& key, std::set<Base_Window> 
         manifest->open.insert(windows.begin(), windows.end());
         if (current != nullptr && manifest->open.size() == before)
             return std::optional<Bytes>();
-        manifest->nonce = random_hex(8);
+        manifest->renew(now);
         return std::optional(manifest->to_json());
     });
     if (!changed)

@@ -6,6 +6,9 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <new>
+
 using namespace memfs_cache;
 using namespace memfs_cache::testing;
 using namespace std::chrono_literals;
@@ -65,5 +68,64 @@ TEST_SUITE("events/allocation") {
     TEST_CASE("recording into memory allocates only when the store grows or a piece begins") {
         Storage_Memory storage;
         CHECK(allocations_of_recording(storage, false) < count / 200);
+    }
+
+    TEST_CASE("whichever allocation fails, no event is lost or doubled, and the log goes on") {
+        for (auto const mode : {Recording_Mode::buffered, Recording_Mode::durable, Recording_Mode::per_request})
+            for (bool const survives : {true, false}) {
+                CAPTURE(to_text(mode));
+                CAPTURE(survives);
+                bool failed = true;
+                std::uint64_t n = 0;
+                while (failed) {
+                    failed = false;
+                    World world;
+                    world.store.promised.survives_process = survives;
+                    auto options = World::quiet();
+                    options.mode = mode;
+                    auto const log = world.open(options);
+                    world.close_ledger(at("2026-02-13T13:30"));
+                    Names least, most; // an event whose recording failed may be there or not
+                    auto const guarded = [&](auto&& work) {
+                        try {
+                            return static_cast<bool>(work());
+                        } catch (std::bad_alloc const&) {
+                            failed = true;
+                            return false;
+                        }
+                    };
+                    auto const add = [&](Utc_Time time, std::string const& name) {
+                        ++most[name];
+                        if (guarded([&] { return try_record(*log, time, name); }))
+                            ++least[name];
+                    };
+                    auto const late = at("2026-02-13T13:00"), now = at("2026-02-13T14:00");
+                    std::array<std::string, 8> const names{"a", "b", "c", "d", "e", "f", "g", "h"};
+                    for (auto const& name : names)
+                        least[name] = most[name] = 0;
+                    auto const before = allocations();
+                    fail_allocation(++n);
+                    for (auto const& name : names) {
+                        add(name < "c" ? late : now, name);
+                        if (name == "b" || name == "f")
+                            (void)guarded([&] { return log->flush(); });
+                    }
+                    (void)guarded([&] { return log->close(); });
+                    failed =
+                        failed || allocations() - before >= n; // also where it was met inside, and told as an error
+                    fail_allocation(0);
+                    REQUIRE(log->close());
+                    auto stored = stored_names(*world.open(), window("2026-02-13T14:00"));
+                    stored.merge(stored_names(*world.open(), window("2026-02-13T13:00")));
+                    for (auto const& [name, times] : stored)
+                        REQUIRE(times <= most[name]);
+                    for (auto const& [name, times] : least)
+                        REQUIRE(stored[name] == times);
+                    auto const marked = world.late(late, at("2026-02-13T13:30"));
+                    REQUIRE(marked.late_events == stored["a"] + stored["b"]);
+                    REQUIRE(world.files("writers/").empty());
+                }
+                CHECK(n > 20);
+            }
     }
 }

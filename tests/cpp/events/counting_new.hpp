@@ -9,4 +9,7 @@ namespace memfs_cache::testing {
 /// of a log needs is not paid by those who record.
 [[nodiscard]] auto allocations() noexcept -> std::uint64_t;
 
+/// Makes the nth allocation from now on of the calling thread fail, and no other; 0: none.
+void fail_allocation(std::uint64_t nth) noexcept;
+
 } // namespace memfs_cache::testing

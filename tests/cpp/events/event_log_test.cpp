@@ -701,6 +701,48 @@ TEST_SUITE("events/event_log") {
         CHECK(stored_names(*next, two) == each_once({"in time", "late"}));
     }
 
+    TEST_CASE(
+        "a writer on another machine is taken for dead an hour behind its last word and the ends of its half-hours") {
+        World world;
+        world.close_ledger(at("2026-02-10T15:00"));
+        auto const log = world.open();
+        auto const of_days_ago = at("2026-02-10T14:00");
+        record(*log, of_days_ago, "a");
+        REQUIRE(log->flush());
+        world.clock->advance(2h);
+        record(*log, of_days_ago + 30min, "b"); // another half-hour: the manifest changes
+        REQUIRE(log->flush());
+        auto const changed = world.clock->now();
+        for (auto const& [path, text] : world.files("writers/")) {
+            auto manifest = Writer_Manifest::from_json(text).value();
+            CHECK(manifest.changed_at == changed);
+            CHECK(manifest.started_at == changed - 2h);
+            manifest.process.host = "elsewhere";
+            write(world.memory, data_prefix + path, manifest.to_json()).value();
+        }
+        auto const next = world.open();
+        world.clock->set(changed + 1h - 1ms);
+        REQUIRE(next->adopt_dead_writers());
+        CHECK(world.files("writers/").size() == 1);
+        world.clock->advance(1ms);
+        REQUIRE(next->adopt_dead_writers());
+        CHECK(world.files("writers/").empty());
+
+        record(*log, at("2026-02-13T18:30"), "c"); // in a half-hour that is open for long yet
+        REQUIRE(log->flush());
+        auto const registered = world.files("writers/");
+        REQUIRE(registered.size() == 1);
+        auto manifest = Writer_Manifest::from_json(registered.begin()->second).value();
+        manifest.process.host = "elsewhere";
+        write(world.memory, data_prefix + registered.begin()->first, manifest.to_json()).value();
+        world.clock->set(at("2026-02-13T20:00") - 1ms);
+        REQUIRE(next->adopt_dead_writers());
+        CHECK(world.files("writers/").size() == 1);
+        world.clock->advance(1ms);
+        REQUIRE(next->adopt_dead_writers());
+        CHECK(world.files("writers/").empty());
+    }
+
     TEST_CASE("damage in the events of one dead writer keeps no other from being adopted") {
         World world;
         for (auto const* time : {"2026-02-13T14:00", "2026-02-13T14:30"}) {

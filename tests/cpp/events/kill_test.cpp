@@ -21,6 +21,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace memfs_cache;
@@ -232,12 +233,23 @@ struct Heard {
     }
 };
 
+/// Processes that do not outlive their test.
+struct Children {
+    std::vector<pid_t> running;
+    ~Children() {
+        for (auto const child : running) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, 0);
+        }
+    }
+};
+
 /// Runs the processes of a round to their ends, and listens.
 auto run_round(std::filesystem::path const& folder, std::vector<Plan> const& plans) -> Heard {
     Pipe pipe;
-    std::vector<pid_t> children;
+    Children children;
     for (unsigned p = 0; p < plans.size(); ++p)
-        children.push_back(in_child([&] {
+        children.running.push_back(in_child([&] {
             pipe.close_end(0);
             Writer(folder, plans[p], p, pipe).run();
         }));
@@ -246,9 +258,9 @@ auto run_round(std::filesystem::path const& folder, std::vector<Plan> const& pla
     Message message{};
     while (pipe.receive(message))
         heard.take(message);
+    auto const ended = std::exchange(children.running, {}); // all have closed their ends of the pipe
     for (std::size_t p = 0; p < plans.size(); ++p) {
-        ::kill(children[p], SIGKILL); // nothing but one that hangs is there to feel it
-        auto const status = status_of(children[p]);
+        auto const status = status_of(ended[p]);
         if (plans[p].death == Plan::Death::none)
             CHECK(status == 0);
         else

@@ -64,6 +64,7 @@ TEST_SUITE("events/log_state") {
         auto manifest = Writer_Manifest::begin(at("2026-02-13T14:10"));
         manifest.nonce = "00f1e2d3c4b5a697";
         manifest.process = {"8c1d2e3f4a5b6c7d", 4711, 123456};
+        manifest.changed_at = two.end() + 1'250ms;
         manifest.open = {two, two.next()};
         CHECK(documented("manifest") == manifest.to_json() + "\n");
         Late_Mark const mark{at("2026-02-13T15:10"), false, {{28, {3, 3}}, {29, {1, 1}}}};
@@ -89,11 +90,13 @@ TEST_SUITE("events/log_state") {
     TEST_CASE("every small object round-trips, and none is read when it is damaged") {
         auto manifest = Writer_Manifest::begin(two.start());
         manifest.nonce = "00f1e2d3c4b5a697";
+        manifest.changed_at = two.end();
         manifest.open = {two, two.next()};
         auto const read = Writer_Manifest::from_json(manifest.to_json()).value();
         CHECK(read.nonce == manifest.nonce);
         CHECK(read.process == manifest.process);
         CHECK(read.started_at == manifest.started_at);
+        CHECK(read.changed_at == manifest.changed_at);
         CHECK(read.open == manifest.open);
         Late_Mark const mark{two.end(), true, {{0, {1, 0}}, {47, {2, 0}}}};
         auto const marked = Late_Mark::from_json(mark.to_json()).value();

@@ -232,6 +232,37 @@ TEST_SUITE("events/processes") {
         }
     }
 
+    TEST_CASE("per_request: a process that is frozen as soon as record returns, and never woken, has lost nothing") {
+        Scratch_Folder folder;
+        constexpr std::size_t requests = 20;
+        auto const child = in_child([&] {
+            auto storage = Storage_Disk::open(folder.path()).value();
+            auto options = World::quiet();
+            options.mode = Recording_Mode::per_request;
+            auto const log = open_log(storage, options);
+            for (int i = 0;; ++i) {
+                try_record(*log, at("2026-02-13T14:00"), std::to_string(i)).value();
+                ::raise(SIGSTOP); // all threads of the process, as a host does between two requests
+            }
+        });
+        auto storage = Storage_Disk::open(folder.path()).value();
+        auto const log = open_log(storage);
+        std::vector<std::size_t> found;
+        for (int status = 0; found.size() < requests; ::kill(child, SIGCONT)) {
+            if (::waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status))
+                break;
+            found.push_back(stored_names(*log, two).size());
+        }
+        ::kill(child, SIGKILL);
+        (void)status_of(child);
+        REQUIRE(found.size() == requests);
+        for (std::size_t i = 0; i < requests; ++i)
+            CHECK(found[i] == i + 1);
+        CHECK(stored_names(*log, two).size() >= requests); // it was woken once more
+        REQUIRE(log->adopt_dead_writers());
+        CHECK(files_list(storage, log->paths().writers_prefix()).value().empty());
+    }
+
     TEST_CASE("a hundred openings and readings leave a writer that stands in the middle of a line untouched (H4)") {
         Scratch_Folder folder;
         auto storage = Storage_Disk::open(folder.path()).value();

@@ -221,6 +221,42 @@ TEST_SUITE("events/recording_modes") {
         CHECK(stored_names(*log, half_past_two).size() == 3);
     }
 
+    TEST_CASE("buffered: a buffer that fills up is landed before its interval is over, but a failing storage is not "
+              "hurried") {
+        for (bool const fails : {false, true}) {
+            World world;
+            auto options = World::quiet();
+            options.buffer_bytes = 10'000;
+            auto const log = world.open(options);
+            world.store.hook = [&](Operation operation, std::string const&) {
+                bool const writes = operation == Operation::append || operation == Operation::put;
+                return World::Verdict{fails && writes ? Kind::fail : Kind::go_on};
+            };
+            int recorded = 0;
+            auto const fill_half = [&] {
+                while (log->counts().waiting_bytes <= options.buffer_bytes / 2)
+                    record(*log, at("2026-02-13T14:00"), std::to_string(recorded++));
+            };
+            record(*log, at("2026-02-13T14:00"), std::to_string(recorded++));
+            CHECK(log->counts().landed == 0);
+            fill_half();
+            wait_until([&] { return log->counts().landed + log->counts().failed_flushes > 0; });
+            if (!fails) {
+                fill_half();
+                wait_until([&] { return log->counts().waiting_bytes == 0; });
+                CHECK(stored_names(*log, two).size() == static_cast<std::size_t>(recorded));
+            } else {
+                for (int i = 0; i < 10; ++i)
+                    record(*log, at("2026-02-13T14:00"), std::to_string(recorded++));
+                std::this_thread::sleep_for(20ms);
+                CHECK(log->counts().failed_flushes == 1);
+                world.store.hook = nullptr;
+                REQUIRE(log->close());
+                CHECK(stored_names(*log, two).size() == static_cast<std::size_t>(recorded));
+            }
+        }
+    }
+
     TEST_CASE("flush and the keeper get their turn while others record durably without a pause") {
         World world;
         auto options = options_of(Recording_Mode::durable);

@@ -120,7 +120,7 @@ TEST_SUITE("events/allocation") {
                     for (auto const& [name, times] : stored)
                         REQUIRE(times <= most[name]);
                     for (auto const& [name, times] : least)
-                        REQUIRE(stored[name] == times);
+                        REQUIRE(stored[name] >= times);
                     auto const marked = world.late(late, at("2026-02-13T13:30"));
                     REQUIRE(marked.late_events == stored["a"] + stored["b"]);
                     REQUIRE(world.files("writers/").empty());

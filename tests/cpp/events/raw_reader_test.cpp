@@ -218,7 +218,7 @@ TEST_SUITE("events/raw_reader") {
         }
     }
 
-    TEST_CASE("reading a huge piece holds a small part of it at a time, and none twice") {
+    TEST_CASE("reading a huge piece holds a small part of it at a time, and reads again only lines that were cut") {
         Pieces pieces;
         constexpr std::uint64_t count = 200'000;
         auto const key = pieces.put_growing(0, lines(0, count));
@@ -232,8 +232,10 @@ TEST_SUITE("events/raw_reader") {
         }));
         auto const after = pieces.memory.counters();
         CHECK(read == count);
-        CHECK(after.bytes_read - before.bytes_read == size);
-        CHECK(after.reads - before.reads >= size / (4 << 20));
+        auto const reads = after.reads - before.reads;
+        CHECK(reads >= size / (4 << 20));
+        CHECK(after.bytes_read - before.bytes_read >= size);
+        CHECK(after.bytes_read - before.bytes_read < size + reads * line(count).size());
         REQUIRE(pieces.read(seen).value().empty());
         CHECK(pieces.memory.counters().bytes_read == after.bytes_read);
         REQUIRE(pieces.memory.append(key, size, line(count), Durability::buffered));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crash_lab.hpp"
-#include "events/log_world.hpp"
+#include "processes.hpp"
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/storage/disk.hpp>
 
@@ -18,14 +18,6 @@ using Log = Event_Log<Storage_Disk>;
 
 auto const early = window("2026-02-13T14:00");
 auto const later = window("2026-02-13T14:30");
-
-auto open_log(Storage_Disk& storage, std::shared_ptr<Manual_Clock> const& clock, Recording_Mode mode)
-    -> std::unique_ptr<Log> {
-    auto options = World::quiet();
-    options.mode = mode;
-    auto log = Log::open(storage, log_paths(), clock, options);
-    return log ? *std::move(log) : nullptr;
-}
 
 /// What a log has promised of its events.
 struct Event_Promises {
@@ -68,7 +60,7 @@ struct Recorder {
     Recorder(Scratch_Folder const& folder, Recording_Mode recording_mode, Recording& changes, Event_Promises& events)
         : storage(Storage_Disk::open(folder.path())), mode(recording_mode), recording(changes), promises(events) {
         if (storage)
-            log = open_log(*storage, clock, mode);
+            log = open_disk_log(*storage, clock, mode);
     }
 
     void record(Utc_Time time, std::string const& name) {
@@ -139,15 +131,6 @@ struct Run {
     }
 };
 
-/// Makes the manifests those of processes that are no more.
-void bury_writers(Storage_Disk& storage) {
-    for (auto const& path : files_list(storage, data_prefix + "writers/").value()) {
-        auto manifest = Writer_Manifest::from_json(read(storage, path).value().value()).value();
-        ++manifest.process.started;
-        write(storage, path, manifest.to_json()).value();
-    }
-}
-
 /// Does a good line lie behind bytes that were lost? Only then something was damaged rather than torn off.
 auto is_damaged(std::string const& left, std::string const& seen) -> bool {
     auto const common = std::min(left.size(), seen.size());
@@ -185,7 +168,7 @@ auto inspect(Event_Promises const& promises, Crash const& crash, std::filesystem
     auto storage = Storage_Disk::open(left).value();
     bury_writers(storage);
     auto const clock = std::make_shared<Manual_Clock>(at("2026-02-13T16:00"));
-    auto const log = open_log(storage, clock, Recording_Mode::durable);
+    auto const log = open_disk_log(storage, clock, Recording_Mode::durable);
     if (log == nullptr)
         return "the log cannot be opened";
     auto const adopted = log->adopt_dead_writers();
@@ -256,11 +239,12 @@ TEST_SUITE("crash/events") {
         auto const seed = seed_of_run();
         CAPTURE(seed);
         for (auto const mode : modes)
-            for (auto const& [error, is_done] : {std::pair(EIO, false), {EIO, true}})
-                for (std::size_t number = 0;; ++number) {
+            for (bool const is_done : {false, true})
+                // Every other call; another run of the test takes the rest.
+                for (auto number = (seed + is_done) % 2;; number += 2) {
                     Run run;
                     auto const files = open_files();
-                    Armed_Fault fault(*run.calls, {number, error, is_done});
+                    Armed_Fault fault(*run.calls, {number, EIO, is_done});
                     Names found;
                     Recording_Counts counts;
                     bool is_open = false;
@@ -301,5 +285,60 @@ TEST_SUITE("crash/events") {
                     lab.exhaustive_limit = 3;
                     CHECK(lab.run() == "");
                 }
+    }
+
+    TEST_CASE("on a full disk recording goes on and says so, and everything lands once there is room") {
+        for (auto const mode : modes) {
+            CAPTURE((mode == Recording_Mode::durable));
+            Run run;
+            Recorder recorder(run.folder, mode, run.recording, run.promises);
+            auto const stored = [&] { return in_words(stored_names(*recorder.log, early)); };
+            record(*recorder.log, early.start(), "a");
+            REQUIRE(recorder.log->flush());
+
+            int writes = 0;
+            run.calls->write_at_most = [](auto const&, std::size_t) { return std::size_t{7}; };
+            run.calls->before = [&](std::string const& call) { // every file takes a few bytes more, and then no more
+                return call.starts_with("write ") && ++writes % 2 == 0 ? ENOSPC : 0;
+            };
+            for (auto const* name : {"b", "c", "d"})
+                CHECK(try_record(*recorder.log, early.start(), name).has_value() == (mode == Recording_Mode::buffered));
+            CHECK(recorder.log->flush().error().code == Errc::no_space);
+            CHECK(stored() == "a ");
+            CHECK(in_words(all_names(*recorder.log, early)) == "a b c d ");
+            auto counts = recorder.log->counts();
+            CHECK(counts.recorded == 4);
+            CHECK(counts.landed == 1);
+            CHECK(counts.failed_flushes > 0);
+            CHECK(counts.last_problem.find("no_space") != std::string::npos);
+
+            run.calls->write_at_most = nullptr;
+            run.calls->before = nullptr;
+            CHECK(recorder.log->flush());
+            CHECK(stored() == "a b c d ");
+            counts = recorder.log->counts();
+            CHECK(counts.landed == 4);
+            CHECK(counts.dropped == 0);
+            CHECK(counts.last_problem.empty());
+        }
+    }
+
+    TEST_CASE("after a failed flush what is held goes to a new piece, and the old one is never touched again") {
+        Run run;
+        Recorder recorder(run.folder, Recording_Mode::durable, run.recording, run.promises);
+        record(*recorder.log, early.start(), "a");
+        auto const old_piece = files_list(*recorder.storage, log_paths().raw_folder(early)).value().front();
+        run.calls->before = [&](std::string const& call) { return call == "fdatasync " + old_piece ? EIO : 0; };
+        record(*recorder.log, early.start(), "b");
+        CHECK(std::count(run.calls->seen.begin(), run.calls->seen.end(), "fdatasync " + old_piece) == 2);
+        run.calls->before = nullptr;
+        run.calls->seen.clear();
+        for (auto const* name : {"c", "d"})
+            record(*recorder.log, early.start(), name);
+        CHECK(recorder.close());
+        for (auto const& call : run.calls->seen)
+            CHECK_FALSE((call.ends_with(old_piece) && !call.starts_with("open ")));
+        CHECK(in_words(stored_names(*recorder.log, early)) == "a b c d ");
+        CHECK(files_list(*recorder.storage, log_paths().raw_folder(early)).value().size() == 3);
     }
 }

@@ -249,8 +249,10 @@ TEST_SUITE("crash/storage") {
         CAPTURE(seed);
         for (auto const& scenario : scenarios)
             for (auto const& [error, is_done] : {std::pair(EIO, false), {EINTR, false}, {EIO, true}}) {
-                std::size_t number = 0;
-                for (;; ++number) {
+                // Of the rarer kinds every other call; another run of the test takes the rest.
+                std::size_t const step = error == EIO && !is_done ? 1 : 2;
+                std::size_t number = seed % step;
+                for (;; number += step) {
                     auto const broken = broken_by_fault(scenario, {number, error, is_done}, seed);
                     if (!broken)
                         break;

@@ -427,6 +427,50 @@ TEST_SUITE("storage/disk: what failures leave") {
         CHECK(disk.storage.sync().error().code == Errc::unavailable);
     }
 
+    TEST_CASE("what a sync could not flush is appended to no more, and sync fails until it is replaced") {
+        Disk disk;
+        CHECK(disk.append("log", 0, "1", Durability::buffered)->state == Put_State::applied);
+        CHECK(disk.append("other", 0, "1", Durability::buffered)->state == Put_State::applied);
+        auto calls = disk.watch();
+        calls.before = [](auto const& call) { return call == "fdatasync log" ? EIO : 0; };
+        CHECK(disk.storage.sync().has_error());
+        calls.before = nullptr;
+        CHECK(disk.append("log", 1, "2", Durability::durable).error().code == Errc::unavailable);
+        CHECK(disk.storage.sync().error().code == Errc::unavailable);
+        CHECK(disk.append("other", 1, "2", Durability::durable)->state == Put_State::applied);
+        CHECK(disk.put("log", "1") == Put_State::applied);
+        CHECK(disk.storage.sync().has_value());
+    }
+
+    TEST_CASE("a sync that could not even try, for want of descriptors, can be repeated") {
+        Disk disk;
+        CHECK(disk.append("log", 0, "1", Durability::buffered)->state == Put_State::applied);
+        auto calls = disk.watch();
+        calls.before = [](auto const& call) { return call == "open log" ? EMFILE : 0; };
+        CHECK(disk.storage.sync().has_error());
+        calls.before = nullptr;
+        (void)calls.take_writes();
+        CHECK(disk.storage.sync().has_value());
+        CHECK(calls.take_writes() == Calls{"fdatasync log", "fsync ."});
+    }
+
+    TEST_CASE("a durable put that finds an earlier one of unknown fate in place makes it last") {
+        Disk disk;
+        auto calls = disk.watch();
+        calls.before = [](auto const& call) { return call == "folder a" ? EMFILE : 0; };
+        auto const put = [&] {
+            return disk.storage.put(Storage_Key("a/k"), "1", Precondition::absent()).value().state;
+        };
+        CHECK(put() == Put_State::unknown);
+        CHECK(put() == Put_State::unknown);
+        calls.before = nullptr;
+        (void)calls.take_writes();
+        CHECK(put() == Put_State::not_applied);
+        CHECK(calls.take_writes() == Calls{"fdatasync a/k", "fsync a", "fsync ."});
+        CHECK(put() == Put_State::not_applied);
+        CHECK(calls.take_writes().empty());
+    }
+
     TEST_CASE("an object that replaces one whose flush failed can be appended to") {
         Disk disk;
         auto calls = disk.watch();

@@ -20,7 +20,7 @@ auto own_event(std::string const& path) -> Analytics_Event {
     return event;
 }
 
-auto detail(Site& site, char const* name) -> boost::json::value { return site->health().details.at(name); }
+auto health_value(Site& site, char const* name) -> boost::json::value { return site->health().details.at(name); }
 
 } // namespace
 
@@ -71,7 +71,7 @@ TEST_SUITE("namespaces/recording_options") {
             Analytics_Options options;
             options.log.mode = mode;
             Site site("2026-02-13T14:10", options);
-            CHECK(detail(site, "recording") == boost::json::value(to_text(mode)));
+            CHECK(health_value(site, "recording") == boost::json::value(to_text(mode)));
         }
     }
 
@@ -85,14 +85,14 @@ TEST_SUITE("namespaces/recording_options") {
             CHECK(site->record_view(request(target)).value().view() == "");
         }
         CHECK(stored_events(site.memory).empty());
-        CHECK(detail(site, "excluded") == 7);
-        CHECK(detail(site, "lost_requests") == 0);
+        CHECK(health_value(site, "excluded") == 7);
+        CHECK(health_value(site, "lost_requests") == 0);
         CHECK_FALSE(site->health().degraded);
         for (auto const* target : {"/healthy", "/health/", "/Health", "/static", "/aXb", "/", "*", ""}) {
             CAPTURE(target);
             CHECK(site->record_view(request(target)).value().view() != "");
         }
-        CHECK(detail(site, "excluded") == 7);
+        CHECK(health_value(site, "excluded") == 7);
         // What counts is what was asked for, not how the host calls it.
         auto routed = request("/health");
         routed.route = "/{page}";

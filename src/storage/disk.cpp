@@ -6,9 +6,12 @@
 #include <memfs_cache/storage/disk.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <fcntl.h>
 #include <mutex>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -270,7 +273,7 @@ auto Storage_Disk::State::prepare(std::filesystem::path const& given) -> Result<
         return error_from_errno(errno, "open", name);
 
     // Our own folder comes last, so that a root without it is one whose name nobody has flushed yet.
-    if (struct stat status {}; ::fstatat(root.get(), own_folder.data(), &status, 0) != 0)
+    if (struct stat status{}; ::fstatat(root.get(), own_folder.data(), &status, 0) != 0)
         if (auto flushed = flush_above(path); flushed.has_error())
             return flushed;
     auto const own = [](std::string_view inner) { return std::string(own_folder).append("/").append(inner); };
@@ -560,8 +563,13 @@ auto Storage_Disk::append(Storage_Key const& key, std::uint64_t at, Byte_View by
                 return Put_Outcome{Put_State::unknown, {}};
             return error_from_errno(why, "append", in_quotes(key.str()));
         }
-        bool const dated = set_modified_nanos(fd, std::max(now_nanos(), modified_nanos(status) + 1));
-        if (!dated || ::fstat(fd, &status) != 0)
+        auto const date = std::max(now_nanos(), modified_nanos(status) + 1);
+        if (!set_modified_nanos(fd, date))
+            return Put_Outcome{Put_State::unknown, {}};
+        // The version follows from what was done, where the file system keeps dates as they are given.
+        status.st_size += static_cast<off_t>(bytes.size());
+        status.st_mtim = from_nanos(date);
+        if (!state.conditional_put && ::fstat(fd, &status) != 0)
             return Put_Outcome{Put_State::unknown, {}};
         alone.release();
 

@@ -2,9 +2,11 @@
 #include "disk_files.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 namespace memfs_cache::disk {
 namespace {
@@ -89,8 +91,10 @@ auto modified_nanos(struct stat const& status) -> std::int64_t {
     return seconds * nanos_per_second + status.st_mtim.tv_nsec;
 }
 
+auto from_nanos(std::int64_t nanos) -> timespec { return {nanos / nanos_per_second, nanos % nanos_per_second}; }
+
 auto set_modified_nanos(int fd, std::int64_t nanos) -> bool {
-    timespec const times[2] = {{0, UTIME_OMIT}, {nanos / nanos_per_second, nanos % nanos_per_second}};
+    timespec const times[2] = {{0, UTIME_OMIT}, from_nanos(nanos)};
     return ::futimens(fd, times) == 0;
 }
 

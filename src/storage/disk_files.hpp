@@ -5,6 +5,7 @@
 #include <memfs_cache/storage/concept.hpp>
 
 #include <cerrno>
+#include <ctime>
 #include <dirent.h>
 #include <string>
 #include <string_view>
@@ -69,6 +70,7 @@ class File_Lock {
 
 /// Modification time in nanoseconds since 1970, held within what 64 bits carry.
 [[nodiscard]] auto modified_nanos(struct stat const& status) -> std::int64_t;
+[[nodiscard]] auto from_nanos(std::int64_t nanos) -> timespec;
 [[nodiscard]] auto set_modified_nanos(int fd, std::int64_t nanos) -> bool;
 /// Nanoseconds of the machine's clock. Versions only; nothing is dated by it.
 [[nodiscard]] auto now_nanos() -> std::int64_t;

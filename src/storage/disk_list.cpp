@@ -2,8 +2,11 @@
 #include "disk_files.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <dirent.h>
 #include <fcntl.h>
 #include <functional>
+#include <sys/stat.h>
 #include <vector>
 
 namespace memfs_cache::disk {

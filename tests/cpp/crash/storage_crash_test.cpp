@@ -248,7 +248,9 @@ TEST_SUITE("crash/storage") {
         auto const seed = seed_of_run();
         CAPTURE(seed);
         for (auto const& scenario : scenarios)
-            for (auto const& [error, is_done] : {std::pair(EIO, false), {EINTR, false}, {EIO, true}}) {
+            for (auto const& kind : {std::pair(EIO, false), {EINTR, false}, {EIO, true}}) {
+                auto const error = kind.first;
+                auto const is_done = kind.second;
                 // Of the rarer kinds every other call; another run of the test takes the rest.
                 std::size_t const step = error == EIO && !is_done ? 1 : 2;
                 std::size_t number = seed % step;

@@ -10,6 +10,7 @@ import socket
 import stat
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -469,6 +470,12 @@ def test_pulse_is_computed_each_time(server):
 def test_a_window_without_events_says_so(server):
     summary = server.ask_admin("/analytics/daily/2015-05-18").json()
     assert summary["recorded"] is False and summary["total_requests"] == 0 and summary["final"] is True
+
+
+def test_a_started_server_is_small(server):
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    resident, virtual = (int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) for name in ("VmRSS", "VmSize"))
+    assert virtual > 1 << 30 or resident < 24 * 1024, "idle memory, but for sanitizers; docs/benchmarks.md has the figure"
 
 
 # ---- OpenAPI

@@ -17,6 +17,7 @@ struct Sides {
     Work limit;                             ///< the least that the machine needs for the same
     Work peer = {};                         ///< a well-known way to do the same, where there is one on this machine
     std::function<void()> after_round = {}; ///< outside the clock: checks what was done and makes room for the next
+    std::function<double()> clock = {};     ///< nanoseconds, where those on the wall do not say what is asked for
 };
 
 /// One line of the table. `make` sets up what the sides need; it runs only if the row is chosen.
@@ -36,6 +37,11 @@ using Rows = std::vector<Row>;
 [[nodiscard]] auto events_rows() -> Rows;
 [[nodiscard]] auto entries_rows() -> Rows;
 [[nodiscard]] auto analytics_rows() -> Rows;
+#ifdef MEMFS_CACHE_BENCH_SERVER
+[[nodiscard]] auto server_rows() -> Rows;
+#else
+[[nodiscard]] inline auto server_rows() -> Rows { return {}; }
+#endif
 
 /// Makes the compiler believe that the value is used and that all memory may have been read.
 template <class T>

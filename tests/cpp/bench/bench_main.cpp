@@ -39,18 +39,24 @@ auto parse(std::vector<std::string_view> const& words) -> std::optional<Argument
     return arguments;
 }
 
+using Clock = std::function<double()>;
+
+auto wall_clock() -> double {
+    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 /// Nanoseconds of all operations together.
-auto time_of(Work const& work, std::size_t operations) -> double {
-    auto const start = std::chrono::steady_clock::now();
+auto time_of(Work const& work, std::size_t operations, Clock const& clock) -> double {
+    auto const start = clock();
     work(operations);
-    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+    return clock() - start;
 }
 
 /// So many operations that a round takes long against the clock and short against the machine's moods.
-auto operations_for_a_round(Work const& work) -> std::size_t {
+auto operations_for_a_round(Work const& work, Clock const& clock) -> std::size_t {
     constexpr double round_ns = 2e7;
     std::size_t operations = 1;
-    while (time_of(work, operations) < round_ns / 2)
+    while (time_of(work, operations, clock) < round_ns / 2)
         operations *= 2;
     return operations;
 }
@@ -73,17 +79,18 @@ auto in_words(double nanoseconds) -> std::string {
 /// One of the sides, over all rounds.
 class Side {
   public:
-    Side(Work const& work, std::size_t operations)
-        : work_(work), operations_(operations != 0 ? operations : operations_for_a_round(work)) {}
+    Side(Work const& work, std::size_t operations, Clock const& clock)
+        : work_(work), clock_(clock), operations_(operations != 0 ? operations : operations_for_a_round(work, clock)) {}
 
     auto run() -> double {
-        times_.push_back(time_of(work_, operations_) / static_cast<double>(operations_));
+        times_.push_back(time_of(work_, operations_, clock_) / static_cast<double>(operations_));
         return times_.back();
     }
     [[nodiscard]] auto text() const -> std::string { return in_words(median(times_)); }
 
   private:
     Work const& work_;
+    Clock const& clock_;
     std::size_t operations_;
     std::vector<double> times_;
 };
@@ -99,10 +106,11 @@ auto in_words(std::vector<double> const& ratios) -> std::string {
 /// Runs the sides in turn, so that a change of the machine's speed meets all, and prints one line of the table.
 void measure(Row const& row, std::size_t rounds) {
     auto const sides = row.make();
-    Side ours(sides.ours, row.operations), limit(sides.limit, row.operations);
+    auto const clock = sides.clock ? sides.clock : Clock(wall_clock);
+    Side ours(sides.ours, row.operations, clock), limit(sides.limit, row.operations, clock);
     std::optional<Side> peer;
     if (sides.peer)
-        peer.emplace(sides.peer, row.operations);
+        peer.emplace(sides.peer, row.operations, clock);
     std::vector<double> to_limit, to_peer;
     for (std::size_t round = 0; round < rounds; ++round) {
         auto const our_time = ours.run();
@@ -134,7 +142,8 @@ auto main(int argc, char** argv) -> int {
                 arguments->rounds);
     bool measured = false;
     try {
-        for (auto const& rows : {core_rows(), storage_rows(), events_rows(), entries_rows(), analytics_rows()})
+        for (auto const& rows :
+             {core_rows(), storage_rows(), events_rows(), entries_rows(), analytics_rows(), server_rows()})
             for (auto const& row : rows)
                 if (row.name.find(arguments->only) != std::string::npos) {
                     measure(row, arguments->rounds);

@@ -194,7 +194,7 @@ TEST_SUITE("server/recording") {
         CHECK(world.day().total_requests == 5);
     }
 
-    TEST_CASE("a handler that throws is recorded as 500, and a client that leaves with the bytes that it got") {
+    TEST_CASE("a handler that throws is recorded as 500, and bytes are those that were sent") {
         World world(with_mode(Recording_Mode::buffered));
         Http_Client client(world.port());
         CHECK(client.get("/crash").status == 500);

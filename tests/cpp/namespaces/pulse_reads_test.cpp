@@ -89,6 +89,30 @@ TEST_SUITE("namespaces/analytics/pulse reads") {
         CHECK(bytes_read(site) == before);
     }
 
+    TEST_CASE("a hundred thousand recorded requests leave the operations of a pulse as they were") {
+        auto const now = time_at("2026-02-13T14:20");
+        auto const cost_of_a_pulse = [&](int recorded) {
+            Site site("2026-02-13T13:00", small_pieces());
+            for (int i = 0; i < recorded; ++i)
+                REQUIRE(site->record_view({.method = "GET",
+                                           .target = "/some/page",
+                                           .status = 200,
+                                           .timestamp = now - 75min + std::chrono::milliseconds(i % 4'000'000)}));
+            site.clock().set(now);
+            REQUIRE(site->record_view({.method = "GET", .target = "/now", .status = 200}));
+            Site_Process<Watched_Memory> fresh(site.storage, now, small_pieces());
+            auto const before = site.memory.counters();
+            CHECK(fresh->pulse(5).value().active_requests == 1);
+            auto const after = site.memory.counters();
+            CHECK(after.bytes_read - before.bytes_read < small_pieces().log.piece_bytes + 2'000);
+            return std::pair(after.lists - before.lists, after.reads - before.reads);
+        };
+        auto const [empty_lists, empty_reads] = cost_of_a_pulse(0);
+        auto const [lists, reads] = cost_of_a_pulse(100'000);
+        CHECK(lists == empty_lists);
+        CHECK(reads <= empty_reads + 1); // the header that says how new the rest is
+    }
+
     TEST_CASE("one event far ahead of its time costs a pulse bytes, never a wrong answer") {
         Site site("2026-02-13T14:00", small_pieces());
         auto const now = time_at("2026-02-13T14:20");

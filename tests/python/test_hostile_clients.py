@@ -43,6 +43,7 @@ class Memory:
             print("memory is not looked at: the server was built with a sanitizer")
             return
         self.look()
+        print(f"memory: {self.rest} KiB at rest, {self.most} KiB at most, {self.now()} KiB after the attack")
         assert self.most - self.rest <= GROWTH_LIMIT_KIB, f"grew from {self.rest} to {self.most} KiB"
 
 

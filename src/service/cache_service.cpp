@@ -10,8 +10,10 @@ auto Service_Health::to_json() const -> boost::json::object {
 }
 
 static_assert(NamespaceHandler<Analytics<Any_Storage>>);
+static_assert(NamespaceHandler<Tokens<Any_Storage>>);
 
 template class Analytics<Any_Storage>;
+template class Tokens<Any_Storage>;
 template class Cache_Service<Any_Storage>;
 
 } // namespace memfs_cache

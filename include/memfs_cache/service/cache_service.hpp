@@ -36,6 +36,7 @@ template <StorageBackend Storage>
 class Cache_Service {
   public:
     static constexpr std::string_view ns_analytics = "analytics";
+    static constexpr std::string_view ns_tokens = "tokens";
 
     explicit Cache_Service(Storage storage, Service_Options options = {})
         : storage_(std::make_unique<Storage>(std::move(storage))), options_(std::move(options)),
@@ -85,27 +86,48 @@ class Cache_Service {
         return *open_analytics(name).value();
     }
     /// The same for names that come from outside.
-    /// @errors invalid_argument for what is no namespace name; closed after close(); what Analytics::open and the
-    ///         storage say
+    /// @errors as add_namespace
     [[nodiscard]] auto open_analytics(std::string_view name) -> Result<Analytics<Storage>*> {
-        if (auto* const known = find_analytics(name))
-            return known;
+        return add_namespace<Analytics<Storage>>(name, options_.analytics);
+    }
+
+    /// Invitation tokens with exact limits. Opened at the first call.
+    [[nodiscard]] auto tokens(std::string_view name = ns_tokens) -> Tokens<Storage>& {
+        return *open_tokens(name).value();
+    }
+    /// @errors as add_namespace; unsupported if no limit would hold on this storage
+    [[nodiscard]] auto open_tokens(std::string_view name) -> Result<Tokens<Storage>*> {
+        return add_namespace<Tokens<Storage>>(name, options_.tokens);
+    }
+
+    /// Opens a namespace with a handler, also one of an application's own, or gives the one that is open.
+    /// @tparam Handler  a NamespaceHandler with open(Storage&, std::string_view root, Namespace_Name const&, Clock_Ptr,
+    ///                  arguments...) -> Result<std::unique_ptr<Handler>>
+    /// @errors invalid_argument for what is no namespace name, and for a namespace that another kind of handler serves;
+    ///         closed after close(); what Handler::open and the storage say
+    template <NamespaceHandler Handler, class... Arguments>
+    [[nodiscard]] auto add_namespace(std::string_view name, Arguments const&... arguments) -> Result<Handler*> {
+        if (auto known = find_handler<Handler>(name))
+            return *known;
         auto const checked = Namespace_Name::parse(name);
         if (!checked)
             return checked.error();
         std::unique_lock const one_at_a_time(opening_mutex_); // the other one is never held while the storage is asked
-        if (auto* const known = find_analytics(name))
-            return known;
+        if (auto known = find_handler<Handler>(name))
+            return *known;
         if (closed_)
             return fail(Errc::closed, "the service is closed; open a new one");
-        auto opened =
-            Analytics<Storage>::open(*storage_, options_.root_prefix, *checked, options_.clock, options_.analytics);
+        auto opened = Handler::open(*storage_, options_.root_prefix, *checked, options_.clock, arguments...);
         if (!opened)
             return opened.error();
-        // What crashed processes left behind is found now; a storage that refuses it refuses nothing else.
-        (void)(*opened)->log().adopt_dead_writers();
+        auto& handler = **opened;
+        if constexpr (requires { handler.log().adopt_dead_writers(); }) {
+            // What crashed processes left behind is found now; a storage that refuses it refuses nothing else.
+            (void)handler.log().adopt_dead_writers();
+        }
         std::unique_lock const lock(mutex_);
-        return analytics_.emplace(std::string(name), *std::move(opened)).first->second.get();
+        handlers_.emplace(std::string(name), std::make_unique<Handler_Of<Handler>>(*std::move(opened)));
+        return &handler;
     }
 
     /// Names of the namespaces in the store and of those in use, in byte order.
@@ -131,7 +153,7 @@ class Cache_Service {
             query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
         }
         std::unique_lock const lock(mutex_);
-        for (auto const& entry : analytics_)
+        for (auto const& entry : handlers_)
             names.insert(entry.first);
         return std::vector<std::string>(names.begin(), names.end());
     }
@@ -154,7 +176,7 @@ class Cache_Service {
     [[nodiscard]] auto health() const -> Service_Health {
         std::unique_lock const lock(mutex_);
         Service_Health health;
-        for (auto const& [name, handler] : analytics_) {
+        for (auto const& [name, handler] : handlers_) {
             auto part = handler->health();
             health.degraded = health.degraded || part.degraded;
             health.namespaces[name] = std::move(part.details);
@@ -163,18 +185,49 @@ class Cache_Service {
     }
 
   private:
-    auto find_analytics(std::string_view name) -> Analytics<Storage>* {
+    /// A handler of any kind.
+    class Any_Handler {
+      public:
+        Any_Handler() = default;
+        Any_Handler(Any_Handler const&) = delete;
+        auto operator=(Any_Handler const&) -> Any_Handler& = delete;
+        virtual ~Any_Handler() = default;
+        virtual auto flush() -> Result<void> = 0;
+        virtual auto close() -> Result<void> = 0;
+        [[nodiscard]] virtual auto health() const -> Handler_Health = 0;
+    };
+    template <NamespaceHandler Handler>
+    class Handler_Of final : public Any_Handler {
+      public:
+        explicit Handler_Of(std::unique_ptr<Handler> handler) : handler_(std::move(handler)) {}
+        [[nodiscard]] auto get() const noexcept -> Handler* { return handler_.get(); }
+        auto flush() -> Result<void> override { return handler_->flush(); }
+        auto close() -> Result<void> override { return handler_->close(); }
+        [[nodiscard]] auto health() const -> Handler_Health override { return handler_->health(); }
+
+      private:
+        std::unique_ptr<Handler> handler_;
+    };
+
+    /// The handler of a namespace, or why it cannot be had; nothing if the namespace is not open.
+    template <class Handler>
+    auto find_handler(std::string_view name) -> std::optional<Result<Handler*>> {
         std::unique_lock const lock(mutex_);
-        auto const found = analytics_.find(name);
-        return found == analytics_.end() ? nullptr : found->second.get();
+        auto const found = handlers_.find(name);
+        if (found == handlers_.end())
+            return std::nullopt;
+        if (auto* const known = dynamic_cast<Handler_Of<Handler>*>(found->second.get()))
+            return Result<Handler*>(known->get());
+        return Result<Handler*>(fail(Errc::invalid_argument, "namespace '" + std::string(name) +
+                                                                 "' is served by a handler of another kind here"));
     }
 
     template <class Do>
     auto each(Do&& run) -> Result<void> {
-        std::vector<Analytics<Storage>*> handlers;
+        std::vector<Any_Handler*> handlers;
         {
             std::unique_lock const lock(mutex_);
-            for (auto const& entry : analytics_)
+            for (auto const& entry : handlers_)
                 handlers.push_back(entry.second.get());
         }
         Result<void> outcome;
@@ -192,7 +245,7 @@ class Cache_Service {
     std::mutex opening_mutex_; ///< one at a time opens a namespace
     bool closed_ = false;      ///< guarded by opening_mutex_
     mutable std::mutex mutex_;
-    std::map<std::string, std::unique_ptr<Analytics<Storage>>, std::less<>> analytics_; ///< guarded by mutex_
+    std::map<std::string, std::unique_ptr<Any_Handler>, std::less<>> handlers_; ///< by namespace; guarded by mutex_
 };
 
 /// The one for a storage that is chosen at run time; compiled once, in the library.

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/core/ids.hpp>
 #include <memfs_cache/namespaces/analytics.hpp>
+#include <memfs_cache/namespaces/tokens.hpp>
 
 #include <functional>
 #include <memory>
@@ -20,6 +21,7 @@ struct Service_Options {
     /// salt_period in analytics.log.settings; visitor_key, trusted_proxies, exclude_paths, keep_country and
     /// summary_cache_bytes in analytics itself. What is a text elsewhere has a parse function of its own.
     Analytics_Options analytics;
+    Tokens_Options tokens;
 };
 
 } // namespace memfs_cache

@@ -52,9 +52,70 @@ struct Watched {
     auto handle() const -> Any_Storage { return Any_Storage(Handle{watched.get()}); }
 };
 
+/// What an application may add: a handler of its own.
+class Guest_Book {
+  public:
+    static auto
+    open(Any_Storage& storage, std::string_view root, Namespace_Name const& name, Clock_Ptr, std::string greeting)
+        -> Result<std::unique_ptr<Guest_Book>> {
+        if (greeting.empty())
+            return fail(Errc::invalid_argument, "greeting: say something");
+        return std::unique_ptr<Guest_Book>(
+            new Guest_Book(storage, std::string(root) + "/" + name.str(), name, greeting));
+    }
+    auto sign(std::string const& guest) -> Result<void> {
+        return write(storage_, folder_ + "/" + guest, greeting_ + guest);
+    }
+    [[nodiscard]] auto name() const -> Namespace_Name { return name_; }
+    auto flush() -> Result<void> {
+        ++flushed;
+        return {};
+    }
+    auto close() -> Result<void> { return {}; }
+    [[nodiscard]] auto health() const -> Handler_Health { return {false, {{"flushed", flushed}}}; }
+    int flushed = 0;
+
+  private:
+    Guest_Book(Any_Storage& storage, std::string folder, Namespace_Name name, std::string greeting)
+        : storage_(storage), folder_(std::move(folder)), name_(std::move(name)), greeting_(std::move(greeting)) {}
+    Any_Storage& storage_;
+    std::string folder_;
+    Namespace_Name name_;
+    std::string greeting_;
+};
+
 } // namespace
 
 TEST_SUITE("service/cache_service") {
+    TEST_CASE(
+        "an application adds a handler of its own, which is flushed, asked for its health and closed with the rest") {
+        Service cache(Any_Storage(Storage_Memory()), options());
+        CHECK(cache.add_namespace<Guest_Book>("guests", std::string()).error().code == Errc::invalid_argument);
+        auto* const book = cache.add_namespace<Guest_Book>("guests", std::string("hello ")).value();
+        CHECK(book->sign("ann"));
+        CHECK(cache.add_namespace<Guest_Book>("guests", std::string("again")).value() == book);
+        CHECK(cache.open_analytics("guests").error().code == Errc::invalid_argument);
+        CHECK(cache.open_tokens("a/b").error().code == Errc::invalid_argument);
+        CHECK(cache.flush());
+        CHECK(book->flushed == 1);
+        CHECK(cache.health().namespaces.at("guests").as_object().at("flushed") == 1);
+        CHECK(read(cache.storage(), "cache/guests/ann").value() == "hello ann");
+        CHECK(cache.namespaces().value() == std::vector<std::string>{"guests"});
+        CHECK(cache.close());
+        CHECK(cache.add_namespace<Guest_Book>("others", std::string("x")).error().code == Errc::closed);
+    }
+
+    TEST_CASE("tokens of a service are exact and lie in their own namespace") {
+        auto with_url = options();
+        with_url.tokens.share_url_base = "https://files.example/t/";
+        Service cache(Any_Storage(Storage_Memory()), with_url);
+        CHECK(cache.tokens().create("t", {.limit = 1}).value().share_url == "https://files.example/t/t");
+        CHECK(cache.tokens().use("t").value().success);
+        CHECK_FALSE(cache.tokens().use("t").value().success);
+        CHECK_FALSE(cache.tokens("of-another-site").lookup("t").value());
+        CHECK(cache.namespaces().value() == std::vector<std::string>{"of-another-site", "tokens"});
+    }
+
     TEST_CASE("a service keeps values, ids and dated files below its root, with the ids of its own generator") {
         auto with_ids = options();
         auto const an_id = Cache_Id::parse("2c15e5f1-0000-4000-8000-000000000041").value();

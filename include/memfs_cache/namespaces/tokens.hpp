@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/ascii.hpp>
+#include <memfs_cache/core/civil.hpp>
+#include <memfs_cache/entries/entry_store.hpp>
+#include <memfs_cache/events/event_log.hpp>
+#include <memfs_cache/lets/aggregator.hpp>
+#include <memfs_cache/namespaces/handler.hpp>
+#include <memfs_cache/namespaces/tokens/action_claims.hpp>
+#include <memfs_cache/namespaces/tokens/token.hpp>
+#include <memfs_cache/namespaces/tokens/token_desk.hpp>
+#include <memfs_cache/namespaces/tokens/token_event.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace memfs_cache {
+
+struct Tokens_Options {
+    Event_Log_Options log;
+    std::string share_url_base; ///< such as "https://files.example/t/"; "" for no share_url
+    std::size_t summary_cache_bytes = 64 << 20;
+};
+
+/// What a new token is like, beside its name.
+struct New_Token {
+    std::uint64_t limit = 0; ///< 0: as often as one likes
+    std::string created_by = {};
+    Utc_Time expires_at = Token_Record::never; ///< from this millisecond on it is expired; 1970 for never
+    boost::json::object metadata = {};
+};
+
+/// Who uses a token, and what for.
+struct Use_Of_Token {
+    std::string ip_hash = {};           ///< of the client; what is no hash is not kept
+    std::string action = "page_opened"; ///< at most 64 bytes
+    std::string transfer_id = {};       ///< at most 256 bytes
+    std::string action_id = {};         ///< of this use, at most 256 bytes: the same one again within a day counts once
+};
+
+/// Invitation tokens with exact limits: a token with limit L grants at most L uses, from however many threads, processes
+/// and machines it is used (Token_Desk). Each use and each refusal of an existing token is an event in the log of the
+/// namespace; windows hold the figures of every token that was used in them.
+///
+/// Names   are kept in small letters; see parse_token_name().
+/// Errors  enforcement fails closed: a token that cannot be checked is not granted, but answered with an error. A refusal
+///         is a result. invalid_argument for names and fields out of range; not_found from calls that change a token.
+/// Threads  every call from any thread.
+/// Ownership refers to the storage, which must outlive it.
+template <StorageBackend Storage>
+class Tokens {
+  public:
+    /// @errors unsupported if the storage has no conditional puts: no limit would hold there; as Event_Log::open
+    [[nodiscard]] static auto open(Storage& storage,
+                                   std::string_view root,
+                                   Namespace_Name const& name,
+                                   Clock_Ptr clock,
+                                   Tokens_Options options = {}) -> Result<std::unique_ptr<Tokens>> {
+        if (!storage.capabilities().conditional_put)
+            return fail(Errc::unsupported,
+                        "tokens need a storage with conditional puts, or no limit holds: use memory, disk "
+                        "or another one that has them");
+        auto log = Event_Log<Storage>::open(storage, Log_Paths(root, name), std::move(clock), options.log);
+        if (!log)
+            return log.error();
+        return std::unique_ptr<Tokens>(new Tokens(storage, root, name, *std::move(log), std::move(options)));
+    }
+
+    /// @errors already_exists if there is a token of this name, also from two who create it at once
+    [[nodiscard]] auto create(std::string_view token_name, New_Token const& wanted = {}) -> Result<Token> {
+        auto name = parse_token_name(token_name);
+        if (!name)
+            return name.error();
+        constexpr std::size_t longest_creator = 256, longest_metadata = 64 << 10;
+        if (wanted.created_by.size() > longest_creator || !is_utf8(wanted.created_by))
+            return fail(Errc::invalid_argument, "created_by: at most 256 bytes of UTF-8");
+        if (!is_storable(wanted.expires_at))
+            return fail(Errc::invalid_argument, "expires_at: give milliseconds since 1970, or 0 for never");
+        if (json_text(wanted.metadata).size() > longest_metadata)
+            return fail(Errc::too_large, "metadata: at most 64 KiB of JSON");
+        auto const cache_id = entries_.create(name_.str(), Python_Json(*name));
+        if (!cache_id)
+            return cache_id.error();
+        Token_Record record;
+        record.cache_id = cache_id->str();
+        record.cache_hash = entries_.hash_of_source(Python_Json(*name)).value();
+        record.token_name = *std::move(name);
+        record.usage_limit = wanted.limit;
+        record.created_by = wanted.created_by;
+        record.created_at = log_->clock()->now();
+        record.expires_at = wanted.expires_at;
+        record.metadata = wanted.metadata;
+        record.begin_write(random_hex(7));
+        auto const bytes = record.to_json();
+        auto const key = token_key(record.cache_id);
+        auto const put = storage_.put(key, bytes, Precondition::absent());
+        if (put && put->state == Put_State::applied)
+            return shown(record);
+        // What is there may be ours, after an answer was lost.
+        auto const there = storage_.get(key);
+        if (!there)
+            return there.error();
+        if (*there && (*there)->bytes == bytes)
+            return shown(record);
+        if (*there)
+            return fail(Errc::already_exists, "token_name: there is a token of this name");
+        return put ? fail(Errc::indeterminate, "the token may not be stored yet; create it again") : put.error();
+    }
+
+    /// @errors none for a name that no token can have: there is none
+    [[nodiscard]] auto lookup(std::string_view token_name) -> Result<std::optional<Token>> {
+        auto const record = find_record(token_name);
+        if (!record)
+            return record.error();
+        return *record ? std::optional(shown(**record)) : std::nullopt;
+    }
+
+    /// Every token, by name.
+    /// Cost    one list of the token files, a read of each
+    [[nodiscard]] auto list() const -> Result<std::vector<Token>> {
+        constexpr std::string_view file = "/token.json";
+        auto const paths = files_list(storage_, folder_);
+        if (!paths)
+            return paths.error();
+        std::vector<Token> all;
+        for (auto const& path : *paths) {
+            if (!path.ends_with(file))
+                continue;
+            auto const bytes = memfs_cache::read(storage_, path);
+            if (!bytes)
+                return bytes.error();
+            if (!*bytes)
+                continue; // gone meanwhile
+            auto const record = Token_Record::parse(**bytes);
+            if (!record)
+                return fail(record.error().code, path + ": " + record.error().context);
+            all.push_back(shown(*record));
+        }
+        std::sort(all.begin(), all.end(), [](Token const& a, Token const& b) { return a.token_name < b.token_name; });
+        return all;
+    }
+
+    /// Uses a token once, if it may be used.
+    /// @errors unavailable if the outcome is not known: then nothing is granted, though a use may be counted
+    [[nodiscard]] auto use(std::string_view token_name, Use_Of_Token const& use = {}) -> Result<Token_Use> {
+        if (auto const good = check_use(use); !good)
+            return good.error();
+        auto const desk = find_desk(token_name);
+        if (!desk)
+            return desk.error();
+        if (!*desk)
+            return refused_unknown();
+        if (use.action_id.empty())
+            return consume(**desk, use);
+        return claims_.once((*desk)->cache_id, use.action_id, log_->clock()->now(),
+                            [&] { return consume(**desk, use); }, [&] { return give_back(**desk); },
+                            [&] { return granted_already(**desk); });
+    }
+
+    /// What use() would answer now, without using it up.
+    [[nodiscard]] auto check(std::string_view token_name) -> Result<Token_Use> {
+        auto const record = find_record(token_name);
+        if (!record)
+            return record.error();
+        if (!*record)
+            return refused_unknown();
+        return outcome_of(**record, (*record)->status_at(log_->clock()->now()));
+    }
+
+    /// From now on it is refused. Revoking twice changes nothing.
+    [[nodiscard]] auto revoke(std::string_view token_name) -> Result<Token> {
+        return edit(token_name, [](Token_Record& token, Utc_Time now) -> Result<bool> {
+            if (token.revoked_at != Token_Record::never)
+                return false;
+            token.revoked_at = now;
+            return true;
+        });
+    }
+
+    /// A limit below the uses so far shows as exhausted at once; nothing that was granted is taken back.
+    [[nodiscard]] auto set_limit(std::string_view token_name, std::uint64_t limit) -> Result<Token> {
+        return edit(token_name, [limit](Token_Record& token, Utc_Time) -> Result<bool> {
+            return std::exchange(token.usage_limit, limit) != limit;
+        });
+    }
+
+    /// Makes a revoked or exhausted token usable again, with a limit that leaves uses. What was used stays counted.
+    /// @errors invalid_argument if the limit leaves none, or the token has expired
+    [[nodiscard]] auto reactivate(std::string_view token_name, std::uint64_t limit) -> Result<Token> {
+        return edit(token_name, [limit](Token_Record& token, Utc_Time now) -> Result<bool> {
+            auto next = token;
+            next.usage_limit = limit;
+            next.revoked_at = Token_Record::never;
+            switch (next.status_at(now)) {
+            case Token_Status::exhausted:
+                return fail(Errc::invalid_argument, "usage_limit: give more than the " +
+                                                        std::to_string(token.usage_count) + " uses so far, or 0");
+            case Token_Status::expired:
+                return fail(Errc::invalid_argument, "the token has expired; create another one");
+            default:
+                token = std::move(next);
+                return true;
+            }
+        });
+    }
+
+    /// The last uses and refusals of a token, newest first. Looks only into half-hours whose windows name it.
+    /// @param  most  1..10000
+    /// @errors not_found; invalid_argument; as LETS_Aggregator::query
+    [[nodiscard]] auto events(std::string_view token_name, std::size_t most = 100) -> Result<std::vector<Token_Event>> {
+        if (most < 1 || most > 10'000)
+            return fail(Errc::invalid_argument, "limit: give 1 to 10000");
+        auto const record = find_record(token_name);
+        if (!record)
+            return record.error();
+        if (!*record)
+            return unknown_token();
+        std::vector<Token_Event> found;
+        auto const done = collect(**record, found, most);
+        if (!done)
+            return done.error();
+        return found;
+    }
+
+    /// The figures of every token in a window, such as ("daily", "2026-02-13").
+    [[nodiscard]] auto aggregation(std::string_view window_type, std::string_view window_key)
+        -> Result<Tokens_Summary> {
+        auto const type = parse_window_type(window_type);
+        if (!type)
+            return type.error();
+        auto const window = Window::parse(*type, window_key);
+        if (!window)
+            return window.error();
+        auto const answer = aggregator_.query(*window);
+        if (!answer)
+            return answer.error();
+        return *answer->summary;
+    }
+    /// Those of one token.
+    [[nodiscard]] auto aggregation(std::string_view token_name,
+                                   std::string_view window_type,
+                                   std::string_view window_key) -> Result<Token_Figures> {
+        auto const name = parse_token_name(token_name);
+        if (!name)
+            return name.error();
+        auto const all = aggregation(window_type, window_key);
+        if (!all)
+            return all.error();
+        return all->of(*name);
+    }
+
+    [[nodiscard]] auto name() const -> Namespace_Name const& { return name_; }
+    [[nodiscard]] auto flush() -> Result<void> { return log_->flush(); }
+    [[nodiscard]] auto close() -> Result<void> { return log_->close(); }
+    [[nodiscard]] auto health() const -> Handler_Health {
+        auto const counts = log_->counts();
+        auto const lost = lost_events_.load(std::memory_order_relaxed);
+        return {counts.dropped > 0 || lost > 0 || !counts.last_problem.empty(),
+                {{"recorded", counts.recorded},
+                 {"dropped", counts.dropped},
+                 {"lost_events", lost},
+                 {"last_problem", counts.last_problem}}};
+    }
+    [[nodiscard]] auto log() noexcept -> Event_Log<Storage>& { return *log_; }
+
+  private:
+    struct Desk {
+        Desk(Storage& storage, Storage_Key key, Clock_Ptr clock, std::string name, std::string id)
+            : token(storage, std::move(key), std::move(clock)), token_name(std::move(name)), cache_id(std::move(id)) {}
+        Token_Desk<Storage> token;
+        std::string const token_name;
+        std::string const cache_id;
+    };
+    using Desk_Ptr = std::shared_ptr<Desk>;
+
+    Tokens(Storage& storage,
+           std::string_view root,
+           Namespace_Name name,
+           std::unique_ptr<Event_Log<Storage>> log,
+           Tokens_Options options)
+        : storage_(storage), name_(std::move(name)), options_(std::move(options)),
+          folder_(namespace_prefix(root) + name_.str() + "/data/direct/"), log_(std::move(log)),
+          entries_(storage, root, log_->clock()),
+          claims_(storage, namespace_prefix(root) + name_.str() + "/data/actions/"),
+          aggregator_(storage, *log_, options_.summary_cache_bytes) {}
+
+    [[nodiscard]] auto token_key(std::string_view cache_id) const -> Storage_Key {
+        return Storage_Key(std::string(folder_).append(cache_id).append("/token.json"));
+    }
+    [[nodiscard]] auto shown(Token_Record const& record) const -> Token {
+        return Token::of(record, log_->clock()->now(), options_.share_url_base);
+    }
+    static auto unknown_token() -> Error { return fail(Errc::not_found, "token_name: there is no such token"); }
+    static auto refused_unknown() -> Token_Use { return {false, "not_found", 0, std::nullopt}; }
+
+    static auto outcome_of(Token_Record const& token, Token_Status status) -> Token_Use {
+        bool const granted = status == Token_Status::active;
+        auto const limit = token.usage_limit;
+        return {granted, granted ? std::string_view() : to_text(status), token.usage_count,
+                limit == Token_Record::no_limit
+                    ? std::nullopt
+                    : std::optional(limit > token.usage_count ? limit - token.usage_count : 0)};
+    }
+
+    static auto check_use(Use_Of_Token const& use) -> Result<void> {
+        if (use.action.empty() || use.action.size() > 64 || !is_utf8(use.action))
+            return fail(Errc::invalid_argument, "action: give 1 to 64 bytes of UTF-8");
+        if (use.transfer_id.size() > 256 || !is_utf8(use.transfer_id))
+            return fail(Errc::invalid_argument, "transfer_id: at most 256 bytes of UTF-8");
+        if (use.action_id.size() > 256)
+            return fail(Errc::invalid_argument, "action_id: at most 256 bytes");
+        return {};
+    }
+
+    /// The desk of a token that there is or was; null for a name that nothing was created for.
+    auto find_desk(std::string_view token_name) -> Result<Desk_Ptr> {
+        auto const name = parse_token_name(token_name);
+        if (!name)
+            return Desk_Ptr();
+        {
+            std::lock_guard const lock(mutex_);
+            if (auto const found = desks_.find(*name); found != desks_.end())
+                return found->second;
+        }
+        auto const hash = entries_.hash_of_source(Python_Json(*name));
+        if (!hash)
+            return hash.error();
+        auto const cache_id = entries_.lookup(name_.str(), *hash, Python_Json(*name));
+        if (!cache_id)
+            return cache_id.error();
+        if (!*cache_id)
+            return Desk_Ptr();
+        auto fresh =
+            std::make_shared<Desk>(storage_, token_key((*cache_id)->str()), log_->clock(), *name, (*cache_id)->str());
+        std::lock_guard const lock(mutex_);
+        if (desks_.size() >= most_desks) // whoever has one keeps it; limits hold between desks, too
+            desks_.clear();
+        return desks_.try_emplace(*name, std::move(fresh)).first->second;
+    }
+
+    auto find_record(std::string_view token_name) -> Result<std::optional<Token_Record>> {
+        auto const desk = find_desk(token_name);
+        if (!desk)
+            return desk.error();
+        return *desk ? (*desk)->token.read() : Result<std::optional<Token_Record>>(std::nullopt);
+    }
+
+    class Consume final : public Token_Change {
+      public:
+        auto apply(Token_Record& token, Utc_Time now) -> bool override {
+            auto const status = token.status_at(now);
+            bool const granted = status == Token_Status::active;
+            if (granted) {
+                ++token.usage_count;
+                token.last_used_at = now;
+            }
+            outcome = outcome_of(token, status);
+            at = now;
+            return granted;
+        }
+        Token_Use outcome;
+        Utc_Time at;
+    };
+
+    auto consume(Desk& desk, Use_Of_Token const& use) -> Result<Token_Use> {
+        Consume consume;
+        auto const token = desk.token.change(consume);
+        if (!token)
+            return token.error();
+        if (!*token)
+            return refused_unknown();
+        record(desk, use, consume);
+        return consume.outcome;
+    }
+
+    /// The use is decided; an event that cannot be recorded changes nothing about it, and is counted.
+    void record(Desk const& desk, Use_Of_Token const& use, Consume const& consume) {
+        Token_Event const event{consume.at,
+                                desk.token_name,
+                                use.action,
+                                std::string(consume.outcome.rejection_reason),
+                                is_hash(use.ip_hash) ? use.ip_hash : std::string(),
+                                use.transfer_id};
+        if (!log_->record(event.timestamp, [&](std::string& out) { event.append_json(out); }))
+            lost_events_.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    /// Addresses hold '.' or ':'; nothing that may be one is kept.
+    static auto is_hash(std::string_view text) -> bool {
+        return text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
+                   return is_ascii_letter(c) || is_ascii_digit(c) || c == '_' || c == '-';
+               });
+    }
+
+    /// Takes back a use that another caller with the same action_id has made as well.
+    auto give_back(Desk& desk) -> Result<void> {
+        auto const done = change_with(desk, [](Token_Record& token, Utc_Time) {
+            if (token.usage_count == 0)
+                return false;
+            --token.usage_count;
+            return true;
+        });
+        if (!done)
+            return done.error();
+        return {};
+    }
+
+    auto granted_already(Desk& desk) -> Result<Token_Use> {
+        auto const token = desk.token.read();
+        if (!token)
+            return token.error();
+        return *token ? outcome_of(**token, Token_Status::active) : refused_unknown();
+    }
+
+    template <class Change>
+    auto change_with(Desk& desk, Change&& change) -> Result<std::optional<Token_Record>> {
+        class Do final : public Token_Change {
+          public:
+            explicit Do(Change& change) : change_(change) {}
+            auto apply(Token_Record& token, Utc_Time now) -> bool override { return change_(token, now); }
+
+          private:
+            Change& change_;
+        } doing(change);
+        return desk.token.change(doing);
+    }
+
+    /// @param  change  (Token_Record&, Utc_Time) -> Result<bool>
+    template <class Change>
+    auto edit(std::string_view token_name, Change&& change) -> Result<Token> {
+        auto const desk = find_desk(token_name);
+        if (!desk)
+            return desk.error();
+        if (!*desk)
+            return unknown_token();
+        std::optional<Error> refused;
+        auto const token = change_with(**desk, [&](Token_Record& record, Utc_Time now) {
+            Result<bool> const changed = change(record, now);
+            refused = changed ? std::nullopt : std::optional(changed.error());
+            return changed && *changed;
+        });
+        if (!token)
+            return token.error();
+        if (refused)
+            return *refused;
+        if (!*token)
+            return unknown_token();
+        return shown(**token);
+    }
+
+    // Events
+
+    /// From the newest month of the token's life to its first, into every window that names it.
+    auto collect(Token_Record const& token, std::vector<Token_Event>& found, std::size_t most) -> Result<void> {
+        for (auto month = Window::containing(Window_Type::monthly, log_->clock()->now());;) {
+            if (auto const done = collect_in(month, token.token_name, found, most); !done)
+                return done.error();
+            if (found.size() >= most || month.start() <= token.created_at)
+                return {};
+            month = Window::containing(Window_Type::monthly, month.start() - std::chrono::milliseconds(1));
+        }
+    }
+
+    auto
+    collect_in(Window const& window, std::string const& token_name, std::vector<Token_Event>& found, std::size_t most)
+        -> Result<void> {
+        auto const answer = aggregator_.query(window);
+        if (!answer)
+            return answer.error();
+        if (!answer->summary->tokens.contains(token_name))
+            return {};
+        auto const child = child_type(window.type());
+        if (!child)
+            return collect_raw(window, token_name, found, most);
+        std::vector<Window> children;
+        auto const end = std::min(window.end(), log_->clock()->now() + std::chrono::milliseconds(1));
+        for (auto part = Window::containing(*child, window.start()); part.start() < end; part = part.next())
+            children.push_back(part);
+        for (auto part = children.rbegin(); part != children.rend() && found.size() < most; ++part)
+            if (auto const done = collect_in(*part, token_name, found, most); !done)
+                return done.error();
+        return {};
+    }
+
+    auto collect_raw(Window const& half_hour,
+                     std::string const& token_name,
+                     std::vector<Token_Event>& found,
+                     std::size_t most) -> Result<void> {
+        std::vector<Token_Event> here;
+        auto const visit = [&](Raw_Event const& raw) -> Result<void> {
+            Token_Event event;
+            if (auto const read = event.read(raw); !read)
+                return read.error();
+            if (event.token_name == token_name)
+                here.push_back(std::move(event));
+            return {};
+        };
+        auto const base = Base_Window::containing(half_hour.start());
+        Read_State state;
+        if (auto const read = log_->read(base, state, visit); !read)
+            return read.error();
+        if (auto const read = log_->read_unlanded(base, state, visit); !read)
+            return read.error();
+        std::stable_sort(here.begin(), here.end(),
+                         [](auto const& a, auto const& b) { return a.timestamp < b.timestamp; });
+        for (auto event = here.rbegin(); event != here.rend() && found.size() < most; ++event)
+            found.push_back(std::move(*event));
+        return {};
+    }
+
+    static constexpr std::size_t most_desks = 10'000;
+
+    Storage& storage_;
+    Namespace_Name name_;
+    Tokens_Options options_;
+    std::string folder_;
+    std::unique_ptr<Event_Log<Storage>> log_;
+    Entry_Store<Storage> entries_;
+    Action_Claims<Storage> claims_;
+    LETS_Aggregator<Storage, Token_Event, Tokens_Summary> aggregator_;
+    std::atomic<std::uint64_t> lost_events_{0};
+
+    std::mutex mutex_;
+    std::map<std::string, Desk_Ptr, std::less<>> desks_; ///< by name; guarded by mutex_
+};
+
+} // namespace memfs_cache

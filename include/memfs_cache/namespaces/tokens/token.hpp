@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/clock.hpp>
+#include <memfs_cache/core/error.hpp>
+
+#include <boost/json/object.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace memfs_cache {
+
+enum class Token_Status { active, exhausted, revoked, expired };
+
+/// "active", "exhausted", "revoked" or "expired".
+[[nodiscard]] auto to_text(Token_Status status) noexcept -> std::string_view;
+
+/// The name of a token as it is kept: trimmed and in small letters.
+/// @errors invalid_argument unless that is a letter or digit and then up to 127 of a-z 0-9 _ -; a name is never rewritten
+///         any further, so that two names are never one token by accident
+[[nodiscard]] auto parse_token_name(std::string_view text) -> Result<std::string>;
+
+/// An invitation token as it is stored: docs/format.md, "Tokens".
+struct Token_Record {
+    static constexpr std::size_t most_write_ids = 32;
+    static constexpr std::uint64_t no_limit = 0;
+    static constexpr Utc_Time never = from_millis(0);
+
+    std::string cache_id;
+    std::string cache_hash;
+    std::string token_name;
+    std::uint64_t usage_limit = no_limit;
+    std::uint64_t usage_count = 0;
+    std::string created_by;
+    Utc_Time created_at;
+    Utc_Time expires_at = never;
+    Utc_Time revoked_at = never;
+    Utc_Time last_used_at = never;
+    boost::json::object metadata;
+    /// Of the last writes, the newest last. A writer that got no answer finds its own here, or finds the one that it built
+    /// on and so knows that its own never took and never will take effect.
+    std::vector<std::string> write_ids;
+
+    [[nodiscard]] auto status_at(Utc_Time now) const noexcept -> Token_Status;
+    [[nodiscard]] auto was_written_by(std::string_view write_id) const noexcept -> bool;
+    /// Enters a new write, and forgets the oldest.
+    void begin_write(std::string write_id);
+
+    [[nodiscard]] auto to_json() const -> Bytes;
+    /// @errors corrupt_data
+    [[nodiscard]] static auto parse(Byte_View text) -> Result<Token_Record>;
+};
+
+/// A token as it is shown.
+struct Token {
+    std::string cache_id;
+    std::string cache_hash;
+    std::string token_name;
+    std::uint64_t usage_limit = 0; ///< 0: as often as one likes
+    std::uint64_t usage_count = 0;
+    std::uint64_t usage_count_min = 0;      ///< the part of it that is certain to have been used
+    std::optional<std::uint64_t> remaining; ///< nothing if it is not limited
+    Token_Status status = Token_Status::active;
+    Utc_Time created_at;
+    std::string created_by;
+    Utc_Time expires_at; ///< 1970 for never, as the two below
+    Utc_Time revoked_at;
+    Utc_Time last_used_at;
+    boost::json::object metadata;
+    std::string share_url; ///< "" without a share_url_base
+
+    /// @param  share_url_base  what the name is put behind, such as "https://files.example/t/"; "" for none
+    [[nodiscard]] static auto of(Token_Record const& record, Utc_Time now, std::string_view share_url_base) -> Token;
+    [[nodiscard]] auto to_json() const -> boost::json::object;
+};
+
+/// What came of using a token. A refusal is a result, not an error.
+struct Token_Use {
+    bool success = false;
+    std::string_view rejection_reason; ///< "" or "exhausted", "expired", "revoked", "not_found"
+    std::uint64_t usage_count = 0;
+    std::optional<std::uint64_t> remaining; ///< nothing if it is not limited, or not known
+
+    [[nodiscard]] auto to_json() const -> boost::json::object;
+};
+
+} // namespace memfs_cache

@@ -22,8 +22,8 @@
 namespace memfs_cache {
 
 struct Tokens_Options {
-    Event_Log_Options log;
-    std::string share_url_base; ///< such as "https://files.example/t/"; "" for no share_url
+    Event_Log_Options log = {};
+    std::string share_url_base = {}; ///< such as "https://files.example/t/"; "" for no share_url
     std::size_t summary_cache_bytes = 64 << 20;
 };
 

@@ -576,7 +576,7 @@ TEST_SUITE("lets/cascade model") {
                 continue;
             World::Tally ignored;
             std::uint64_t wrong = 0;
-            for (auto seed = first; seed < first + std::max(rounds, usual_rounds); ++seed) {
+            for (auto seed = first; seed < first + (rounds > 0 ? rounds : usual_rounds); ++seed) {
                 if (!problem_of(seed, rule, ignored).empty())
                     ++wrong;
                 if (wrong > 0 && rounds == 0)

@@ -54,8 +54,10 @@ auto content_type(std::string_view name) -> std::string_view {
 /// One step down from an open folder. Following no link at any step is what keeps a path below the root, also while
 /// somebody rearranges the folders.
 auto open_below(Unique_Fd const& folder, std::string const& name, int flags) -> Unique_Fd {
-    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos)
+    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos) {
+        errno = ENOENT;
         return {};
+    }
     return Unique_Fd(::openat(folder.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags));
 }
 
@@ -116,6 +118,13 @@ auto parse_range(std::string_view text, std::uint64_t file_size) -> std::optiona
 }
 
 auto not_found() -> Response { return error_reply(404, "not_found", "There is no such file."); }
+
+/// Opening failed: the file is not there for us, unless the system has no descriptor or memory for it now.
+auto not_opened() -> Response {
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+        return not_found();
+    return error_reply(fail(Errc::unavailable, "The server cannot open more files now; send the request again."));
+}
 
 auto folder_redirect(std::vector<std::string> const& segments) -> Response {
     std::string location;
@@ -189,13 +198,13 @@ auto Static_Files::operator()(Request const& request) const -> Response {
     for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
         folder = open_below(i == 0 ? *root_ : folder, segments[i], O_DIRECTORY);
         if (!folder)
-            return not_found();
+            return not_opened();
     }
     bool const asks_folder = segments.back().empty();
     auto const name = asks_folder ? std::string("index.html") : segments.back();
     auto opened = open_entry(folder ? folder : *root_, name);
     if (!opened)
-        return not_found();
+        return not_opened();
     if (S_ISDIR(opened->status.st_mode) && !asks_folder)
         return folder_redirect(segments);
     if (!S_ISREG(opened->status.st_mode))

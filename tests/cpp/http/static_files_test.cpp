@@ -10,8 +10,10 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 using namespace memfs_cache;
@@ -68,6 +70,22 @@ auto text_of(Response const& response) -> std::string {
 } // namespace
 
 TEST_SUITE("http/static_files") {
+    TEST_CASE("a file that cannot be opened for want of descriptors is not said to be missing") {
+        Site const site;
+        rlimit before{};
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+        rlimit const none_left{static_cast<rlim_t>(Unique_Fd(::dup(0)).get()), before.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+        auto const file = site.get("/style.css").status;
+        auto const folder = site.get("/bare/x.txt").status;
+        auto const hidden = site.get("/.hidden").status;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        CHECK(file == 503);
+        CHECK(folder == 503);
+        CHECK(hidden == 404);
+        CHECK(site.get("/style.css").status == 200);
+    }
+
     TEST_CASE("files and the index of folders are served with their type") {
         Site const site;
         CHECK(text_of(site.get("/")) == "home");

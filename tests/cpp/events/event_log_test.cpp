@@ -579,18 +579,18 @@ TEST_SUITE("events/event_log") {
         options.flush_interval = options.check_interval = 1ms;
         auto const log = world.open(options);
         world.close_ledger(two.end());
+        std::atomic<int> operations{0};
+        world.store.hook = [&](Operation, std::string const&) {
+            ++operations;
+            return World::Verdict{};
+        };
         record(*log, at("2026-02-13T14:00"), "late");
         wait_until([&] { return world.late(two.start(), two.end()).revision > 0; });
         for (int i = 0; i < 3; ++i) {
             record(*log, at("2026-02-13T14:30"), std::to_string(i));
             wait_until([&] { return log->counts().landed == static_cast<std::uint64_t>(i) + 2; });
         }
-        std::atomic<int> operations{0};
         // Idle it is when a while has passed in which it could have done much.
-        world.store.hook = [&](Operation, std::string const&) {
-            ++operations;
-            return World::Verdict{};
-        };
         int quiet_rounds = 0;
         while (quiet_rounds < 3) {
             auto const before = operations.load();
@@ -950,8 +950,9 @@ TEST_SUITE("events/event_log") {
             std::unique_lock const lock(dice_mutex);
             return dice() % sides;
         };
+        std::atomic<bool> fails{true};
         world.store.hook = [&](Operation operation, std::string const&) {
-            if ((operation == Operation::put || operation == Operation::append) && roll(5) == 0)
+            if (fails && (operation == Operation::put || operation == Operation::append) && roll(5) == 0)
                 return World::Verdict{std::array{Kind::fail, Kind::unknown_before, Kind::unknown_after}.at(roll(3))};
             return World::Verdict{};
         };
@@ -968,7 +969,7 @@ TEST_SUITE("events/event_log") {
             });
         for (auto& thread : threads)
             thread.join();
-        world.store.hook = nullptr;
+        fails = false;
         REQUIRE(log->close());
         auto names = stored_names(*world.open(), two);
         names.merge(stored_names(*world.open(), half_past_two));

@@ -94,6 +94,10 @@ class Event_Log {
     /// @errors what the storage says; what could not be landed stays in the buffer and is tried again
     [[nodiscard]] auto flush() -> Result<void> { return writer().flush(); }
 
+    /// Makes everything of this process that has landed survive loss of power.
+    /// Cost    nothing unless something landed since the last time
+    [[nodiscard]] auto sync() -> Result<void> { return writer().sync(); }
+
     /// Flushes, gives back the manifest and ends the background thread. Later calls of record() are refused. After an
     /// error it may be called again; what the storage has not taken then is lost with the log.
     [[nodiscard]] auto close() -> Result<void> { return writer().close(); }

@@ -49,7 +49,7 @@ struct Recording_Counts {
 /// first byte lands, the ledger is read after a landing, and what landed in a closed half-hour is marked.
 ///
 /// Locks    `mutex_` guards the buffers and numbers and is never held during I/O. Whoever has the Turn is the one who
-///          writes. `check_mutex_` is taken before `mutex_`.
+///          writes. `check_mutex_`, `sync_mutex_` and `mutex_` are taken in this order.
 /// Memory   two buffers for each half-hour that is not over; for each one that is, 64 bytes: a megabyte a year.
 template <StorageBackend Storage>
 class Log_Writer {
@@ -121,6 +121,29 @@ class Log_Writer {
                 return landed.error();
         }
         return check(Marking::at_once);
+    }
+
+    /// Makes everything that landed before the call survive loss of power.
+    [[nodiscard]] auto sync() -> Result<void> {
+        std::unique_lock const one_at_a_time(sync_mutex_); // who comes while one runs needs what that one does
+        std::vector<Base_Window> windows;
+        {
+            Lock const lock(mutex_);
+            windows.reserve(streams_.size());
+            for (auto& [window, stream] : streams_)
+                if (std::exchange(stream.unsynced, false))
+                    windows.push_back(window);
+        }
+        if (windows.empty())
+            return {};
+        auto const synced = guarded([&] { return storage_.sync(); });
+        if (!synced) {
+            Lock const lock(mutex_);
+            for (auto const window : windows)
+                if (auto const found = streams_.find(window); found != streams_.end())
+                    found->second.unsynced = true;
+        }
+        return synced;
     }
 
     [[nodiscard]] auto close() -> Result<void> {
@@ -511,31 +534,10 @@ class Log_Writer {
         return {};
     }
 
-    /// Makes what landed survive loss of power.
-    auto sync() -> Result<void> {
-        std::vector<Base_Window> windows;
-        {
-            Lock const lock(mutex_);
-            windows.reserve(streams_.size());
-            for (auto& [window, stream] : streams_)
-                if (std::exchange(stream.unsynced, false))
-                    windows.push_back(window);
-        }
-        if (windows.empty())
-            return {};
-        auto const synced = guarded([&] { return storage_.sync(); });
-        if (!synced) {
-            Lock const lock(mutex_);
-            for (auto const window : windows)
-                if (auto const found = streams_.find(window); found != streams_.end())
-                    found->second.unsynced = true;
-        }
-        return synced;
-    }
-
     /// Takes half-hours out of the manifest that are over, checked and safe, and gives their buffers back.
     auto retire_windows() -> Result<void> {
         std::unique_lock const no_checks(check_mutex_);
+        std::unique_lock const no_syncs(sync_mutex_); // one that runs has not made anything safe yet
         Lock lock(mutex_);
         auto const now = clock_.now();
         if (!marks_.empty() || !has_window_to_retire(now))
@@ -716,6 +718,7 @@ class Log_Writer {
     std::uint64_t next_mark_ = 0;
     std::optional<Steady::time_point> last_marked_;
 
+    std::mutex sync_mutex_; ///< one at a time syncs
     std::mutex close_mutex_;
 };
 

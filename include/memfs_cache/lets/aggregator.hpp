@@ -268,6 +268,9 @@ class LETS_Aggregator {
         auto const any = fold(base, state, summary);
         if (!any)
             return any.error();
+        // What is saved must not outlast the events that it counts.
+        if (auto const safe = log_.sync(); !safe)
+            return safe.error();
         head.computed_at = std::max(head.computed_at, state.newest_at);
         head.sources = "\"covers\":" + state.covers_json();
         return *any;

@@ -170,7 +170,7 @@ TEST_SUITE("lets/aggregator") {
         CHECK(raw_reads == 0);
     }
 
-    TEST_CASE("what a question saved is synced once before it is answered, and nothing is when nothing was saved") {
+    TEST_CASE("events are synced before what counts them, that once before it is answered, and nothing without need") {
         World world;
         Process process(world.store, at("2026-02-13T16:00"));
         process.record(at("2026-02-13T14:00"), "a");
@@ -186,9 +186,9 @@ TEST_SUITE("lets/aggregator") {
             return Store::Verdict{};
         };
         CHECK(process.total(Window_Type::daily, "2026-02-13") == 2);
-        CHECK(order == "wwwwws"); // two half-hours, two hours and the day
+        CHECK(order == "swwwwws"); // between the syncs two half-hours, two hours and the day
         CHECK(process.total(Window_Type::daily, "2026-02-13") == 2);
-        CHECK(order == "wwwwws");
+        CHECK(order == "swwwwws");
     }
 
     TEST_CASE("an answer that could not be synced is an error, and the next one tries again") {
@@ -198,22 +198,26 @@ TEST_SUITE("lets/aggregator") {
         REQUIRE(process.log->flush());
         process.clock->set(at("2026-03-02T00:00"));
         bool broken = true;
-        int syncs = 0;
-        world.store.hook = [&](Store::Operation operation, std::string const&) -> Store::Verdict {
+        std::string order; // of the writes of windows and of the syncs
+        world.store.hook = [&](Store::Operation operation, std::string const& key) -> Store::Verdict {
+            if (operation == Store::Operation::put && key.find("/aggregations/") != std::string::npos)
+                order += 'w';
             if (operation != Store::Operation::sync)
                 return {};
-            ++syncs;
-            return {broken ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
+            order += 's';
+            bool const of_events = order == "ss";
+            return {broken && !of_events ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
         };
-        for (int i = 0; i < 2; ++i) {
+        for (auto const* expected : {"s", "sswwws", "sswwwss"}) { // the events, then what counts them, then that again
             auto const answer = process.aggregator.query(window(Window_Type::daily, "2026-02-13"));
             REQUIRE(answer.has_error());
             CHECK(answer.error().code == Errc::unavailable);
+            CHECK(order == expected);
         }
         broken = false;
         CHECK(process.total(Window_Type::daily, "2026-02-13") == 1);
         CHECK(process.total(Window_Type::daily, "2026-02-13") == 1);
-        CHECK(syncs == 3);
+        CHECK(order == "sswwwsss");
     }
 
     TEST_CASE("deleting any saved windows and asking again gives identical bytes, also elsewhere and a day later") {

@@ -25,6 +25,7 @@ struct Event_Log_Options {
     Recording_Mode mode = Recording_Mode::buffered;
     std::chrono::milliseconds flush_interval{100};   ///< buffered: the most that a crash of the process loses
     std::chrono::milliseconds check_interval{1'000}; ///< of looking for events that came late, and of syncing
+    std::size_t land_bytes = 256 << 10;              ///< buffered: so many are landed at once, still warm in the cache
     std::uint64_t piece_bytes = 4 << 20;             ///< a stored piece that has as many grows no more
     std::size_t buffer_bytes = 64 << 20;             ///< waiting for the storage; beyond it the newest are refused
     Log_Settings_Wish settings;
@@ -101,7 +102,7 @@ class Log_Writer {
             land_straight(lock, stream);
         if (waiting_bytes_ > 0)
             wake(lander_, &Log_Writer::run_lander);
-        if (waiting_bytes_ > options_.buffer_bytes / 2)
+        if (stream.pending.lines.size() >= options_.land_bytes || waiting_bytes_ > options_.buffer_bytes / 2)
             hurry(lander_);
         if (options_.mode == Recording_Mode::buffered)
             return {};

@@ -69,9 +69,10 @@ class Client {
         for (std::size_t asked = 0; asked < times; asked += sockets_.size()) {
             for (auto& socket : sockets_)
                 send(socket);
-            for (auto& socket : sockets_)
+            // The last one asked is waited for first, so that one answer has to wake the client and not each.
+            for (auto socket = sockets_.rbegin(); socket != sockets_.rend(); ++socket)
                 for (std::size_t got = 0; got < answer_bytes_;)
-                    got += socket.read_some(asio::buffer(answer_));
+                    got += socket->read_some(asio::buffer(answer_));
         }
     }
 

@@ -600,6 +600,18 @@ TEST_SUITE("events/event_log") {
         CHECK(quiet_rounds == 3);
     }
 
+    TEST_CASE("a batch that has grown to its size is landed before its interval is over") {
+        World world;
+        auto options = World::quiet(); // an hour between flushes
+        options.land_bytes = 1'000;
+        auto const log = world.open(options);
+        record(*log, at("2026-02-13T14:00"), "a");
+        std::this_thread::sleep_for(5ms); // no proof, but a chance to land too early
+        CHECK(log->counts().landed == 0);
+        record(*log, at("2026-02-13T14:00"), std::string(1'000, 'b'));
+        wait_until([&] { return log->counts().landed == 2; });
+    }
+
     TEST_CASE("however long a sync takes, events land meanwhile") {
         World world;
         auto options = World::quiet();

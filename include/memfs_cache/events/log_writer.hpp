@@ -98,11 +98,12 @@ class Log_Writer {
         auto const window = stream.window;
         auto const number = ++counts_.recorded;
         stream.pending.last_number = number;
+        bool const is_large = stream.pending.lines.size() >= options_.land_bytes;
         if (!outlives_process_)
-            land_straight(lock, stream);
+            land_straight(lock, stream); // afterwards there may be another stream in its place
         if (waiting_bytes_ > 0)
             wake(lander_, &Log_Writer::run_lander);
-        if (stream.pending.lines.size() >= options_.land_bytes || waiting_bytes_ > options_.buffer_bytes / 2)
+        if (is_large || waiting_bytes_ > options_.buffer_bytes / 2)
             hurry(lander_);
         if (options_.mode == Recording_Mode::buffered)
             return {};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/printers.hpp"
+#include "support/quiet_log.hpp"
 #include "support/wait_until.hpp"
 #include "support/wrapped_storage.hpp"
 #include <memfs_cache/events/event_log.hpp>
@@ -103,11 +104,7 @@ struct World {
     std::shared_ptr<Manual_Clock> clock = std::make_shared<Manual_Clock>(at("2026-02-13T14:10"));
 
     /// Only flush() and close() land anything: the background thread is as good as not there.
-    static auto quiet() -> Event_Log_Options {
-        Event_Log_Options options;
-        options.flush_interval = options.check_interval = std::chrono::hours(1);
-        return options;
-    }
+    static auto quiet() -> Event_Log_Options { return quiet_log(); }
     auto try_open(Event_Log_Options options = quiet()) -> Result<std::unique_ptr<Log>> {
         return Log::open(store, log_paths(), clock, std::move(options));
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
+#include "support/quiet_log.hpp"
 #include "support/test_event.hpp"
 #include "support/wrapped_storage.hpp"
 #include <memfs_cache/lets/aggregator.hpp>
@@ -31,7 +32,7 @@ auto window(Window_Type type, std::string_view key) -> Window { return Window::p
 
 /// One process: a log and an aggregator with a clock of their own on a store that may be shared.
 struct Process {
-    explicit Process(Store& store, Utc_Time now, Event_Log_Options options = {})
+    explicit Process(Store& store, Utc_Time now, Event_Log_Options options = testing::quiet_log())
         : clock(std::make_shared<Manual_Clock>(now)),
           log(Log::open(store, Log_Paths("cache", Namespace_Name("analytics")), clock, options).value()),
           aggregator(store, *log) {}

@@ -8,6 +8,7 @@
 // taking away one rule of the protocol at a time, in a storage that does not keep it: then runs go wrong.
 #include "support/delayed_storage.hpp"
 #include "support/printers.hpp"
+#include "support/quiet_log.hpp"
 #include "support/test_event.hpp"
 #include "support/turns.hpp"
 #include "support/wrapped_storage.hpp"
@@ -241,8 +242,7 @@ class Process {
         delayed_.applied = [this](Storage_Key const& key, std::optional<Byte_View> bytes) {
             world_.on_change(key.str(), bytes);
         };
-        Event_Log_Options options;
-        options.flush_interval = std::chrono::hours(24); // everything is done by the actor, nothing in the background
+        auto options = quiet_log(); // everything is done by the actor, nothing in the background
         options.new_writer_id = [this] { return to_hex(world_.dice.generator()); };
         if (weather == Weather::foul) {
             delayed_.fate = [this] { return fate(); };

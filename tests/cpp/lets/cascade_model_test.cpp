@@ -242,7 +242,7 @@ class Process {
         delayed_.applied = [this](Storage_Key const& key, std::optional<Byte_View> bytes) {
             world_.on_change(key.str(), bytes);
         };
-        auto options = quiet_log(); // everything is done by the actor, nothing in the background
+        auto options = testing::quiet_log(); // everything is done by the actor, nothing in the background
         options.new_writer_id = [this] { return to_hex(world_.dice.generator()); };
         if (weather == Weather::foul) {
             delayed_.fate = [this] { return fate(); };

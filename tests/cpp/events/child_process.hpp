@@ -17,6 +17,15 @@ inline constexpr bool is_sanitized = true;
 inline constexpr bool is_sanitized = false;
 #endif
 
+/// May a child of this process, which has several threads, go on? Where it may not, says aloud that the test is not run.
+/// Without a sanitizer it always may.
+[[nodiscard]] inline auto can_fork_with_threads() -> bool {
+    WARN_MESSAGE(!is_sanitized,
+                 "NOT RUN: a sanitizer's runtime holds locks of the threads that a child after fork() does "
+                 "not have, and ends or stops there; run this test without a sanitizer");
+    return !is_sanitized;
+}
+
 /// Bytes from a child to its parent.
 class Pipe {
   public:

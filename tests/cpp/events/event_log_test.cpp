@@ -214,33 +214,6 @@ TEST_SUITE("events/event_log") {
         CHECK(log->newest_window().value() == window("2026-02-13T15:00"));
     }
 
-    TEST_CASE("durable: callers that come during a write share the next one, and nobody waits for two") {
-        World world;
-        auto options = World::quiet();
-        options.mode = Recording_Mode::durable;
-        auto const log = world.open(options);
-        Gate first;
-        std::atomic<int> appends{0};
-        world.store.hook = [&](Operation operation, std::string const&) {
-            if (operation == Operation::append && ++appends == 1)
-                first.pass();
-            return World::Verdict{};
-        };
-        std::vector<std::thread> threads;
-        threads.emplace_back([&] { CHECK(try_record(*log, at("2026-02-13T14:00"), "first")); });
-        first.wait_for_somebody();
-        constexpr int others = 24;
-        for (int i = 0; i < others; ++i)
-            threads.emplace_back(
-                [&, i] { CHECK(try_record(*log, at("2026-02-13T14:00"), "other " + std::to_string(i))); });
-        wait_until([&] { return log->counts().recorded == others + 1; });
-        first.open();
-        for (auto& thread : threads)
-            thread.join();
-        CHECK(appends == 2);
-        CHECK(stored_names(*log, two).size() == others + 1);
-    }
-
     TEST_CASE("durable: everyone whose event a failed write held is told, and nobody else") {
         World world;
         auto options = World::quiet();

@@ -103,31 +103,33 @@ TEST_SUITE("events/recording_modes") {
         CHECK(log->counts().waiting_bytes == 0);
     }
 
-    TEST_CASE("per_request: callers that come during a write share the next one") {
-        World world;
-        auto options = World::quiet();
-        options.mode = Recording_Mode::per_request;
-        auto const log = world.open(options);
-        Gate first;
-        std::atomic<int> appends{0};
-        world.store.hook = [&](Operation operation, std::string const&) {
-            if (operation == Operation::append && ++appends == 1)
-                first.pass();
-            return World::Verdict{};
-        };
-        std::vector<std::thread> threads;
-        threads.emplace_back([&] { CHECK(try_record(*log, at("2026-02-13T14:00"), "first")); });
-        first.wait_for_somebody();
-        constexpr int others = 24;
-        for (int i = 0; i < others; ++i)
-            threads.emplace_back(
-                [&, i] { CHECK(try_record(*log, at("2026-02-13T14:00"), "other " + std::to_string(i))); });
-        wait_until([&] { return log->counts().recorded == others + 1; });
-        first.open();
-        for (auto& thread : threads)
-            thread.join();
-        CHECK(appends == 2);
-        CHECK(stored_names(*log, two).size() == others + 1);
+    TEST_CASE(
+        "durable and per_request: callers that come during a write share the next one, and nobody waits for two") {
+        for (auto const mode : {Recording_Mode::durable, Recording_Mode::per_request}) {
+            CAPTURE(to_text(mode));
+            World world;
+            auto const log = world.open(options_of(mode));
+            Gate first;
+            std::atomic<int> appends{0};
+            world.store.hook = [&](Operation operation, std::string const&) {
+                if (operation == Operation::append && ++appends == 1)
+                    first.pass();
+                return World::Verdict{};
+            };
+            std::vector<std::thread> threads;
+            threads.emplace_back([&] { CHECK(try_record(*log, at("2026-02-13T14:00"), "first")); });
+            first.wait_for_somebody();
+            constexpr int others = 24;
+            for (int i = 0; i < others; ++i)
+                threads.emplace_back(
+                    [&, i] { CHECK(try_record(*log, at("2026-02-13T14:00"), "other " + std::to_string(i))); });
+            wait_until([&] { return log->counts().recorded == others + 1; });
+            first.open();
+            for (auto& thread : threads)
+                thread.join();
+            CHECK(appends == 2);
+            CHECK(stored_names(*log, two).size() == others + 1);
+        }
     }
 
     TEST_CASE("per_request: what the storage did not take is told, and lands with the next event") {

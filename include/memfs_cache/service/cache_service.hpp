@@ -49,6 +49,8 @@ class Cache_Service {
     auto operator=(Cache_Service const&) -> Cache_Service& = delete;
 
     [[nodiscard]] auto storage() noexcept -> Storage& { return *storage_; }
+    /// As it was opened.
+    [[nodiscard]] auto options() const noexcept -> Service_Options const& { return options_; }
     [[nodiscard]] auto clock() const noexcept -> Clock_Ptr const& { return options_.clock; }
     [[nodiscard]] auto hash_generator() const noexcept -> Cache_Hash const& { return hash_generator_; }
 

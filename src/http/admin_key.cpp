@@ -77,6 +77,10 @@ auto Admin_Key::from_file(std::string const& path) -> Result<Admin_Key> {
     return key;
 }
 
+auto Admin_Key::is_in(Request const& request) -> bool {
+    return !request.headers.value("X-API-Key").empty() || !request.headers.value("Authorization").empty();
+}
+
 auto Admin_Key::admits(Request const& request) const -> bool {
     auto const is_key = [this](std::string_view text) {
         return text.size() == text_.size() && CRYPTO_memcmp(text.data(), text_.data(), text.size()) == 0;

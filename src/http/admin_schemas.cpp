@@ -53,6 +53,55 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "methods": {"$ref": "#/components/schemas/Counts"},
                 "event_types": {"$ref": "#/components/schemas/Counts"},
                 "late_events": {"type": "integer"}}})"},
+        {"Token", R"({
+            "type": "object", "properties": {
+                "cache_id": {"type": "string"},
+                "cache_hash": {"type": "string"},
+                "token_name": {"type": "string"},
+                "usage_limit": {"type": "integer", "description": "0: as often as one likes"},
+                "usage_count": {"type": "integer"},
+                "usage_count_min": {"type": "integer", "description": "the part of it that is certain to have been used"},
+                "remaining": {"type": ["integer", "null"], "description": "null: not limited"},
+                "status": {"type": "string", "enum": ["active", "exhausted", "revoked", "expired"]},
+                "created_at": {"type": "integer", "description": "milliseconds since 1970, UTC, as the times below"},
+                "created_by": {"type": "string"},
+                "expires_at": {"type": "integer", "description": "0: never"},
+                "revoked_at": {"type": "integer", "description": "0: not revoked"},
+                "last_used_at": {"type": "integer", "description": "0: not yet"},
+                "metadata": {"type": "object"},
+                "share_url": {"type": "string", "description": "empty unless the server was given a share_url_base"}}})"},
+        {"Tokens", R"({
+            "type": "object", "properties": {
+                "tokens": {"type": "array", "items": {"$ref": "#/components/schemas/Token"}}}})"},
+        {"Token_Use", R"({
+            "type": "object", "properties": {
+                "success": {"type": "boolean"},
+                "rejection_reason": {"type": "string", "enum": ["", "exhausted", "expired", "revoked", "not_found"]},
+                "usage_count": {"type": "integer"},
+                "remaining": {"type": ["integer", "null"], "description": "null: not limited, or not known"}}})"},
+        {"Token_Events", R"({
+            "type": "object", "properties": {
+                "events": {"type": "array", "items": {"$ref": "#/components/schemas/Token_Event"}}}})"},
+        {"Token_Event", R"({
+            "type": "object", "properties": {
+                "timestamp": {"type": "integer", "description": "milliseconds since 1970, UTC"},
+                "token_name": {"type": "string"},
+                "action": {"type": "string"},
+                "accepted": {"type": "boolean"},
+                "rejection_reason": {"type": "string"},
+                "ip_hash": {"type": "string", "description": "the first eight characters"},
+                "transfer_id": {"type": "string"}}})"},
+        {"Namespaces", R"({
+            "type": "object", "properties": {
+                "namespaces": {"type": "array", "items": {"type": "string"}}}})"},
+        {"Stored_Files", R"({
+            "type": "object", "properties": {
+                "files": {"type": "array", "items": {"$ref": "#/components/schemas/Stored_File"}},
+                "next": {"type": "string", "description": "start_after of the next page; empty if this is the last"}}})"},
+        {"Stored_File", R"({
+            "type": "object", "properties": {
+                "path": {"type": "string"},
+                "size_bytes": {"type": "integer"}}})"},
         {"Counts", R"({
             "type": "object", "description": "name to count, largest first, then by name",
             "additionalProperties": {"type": "integer"}})"},

@@ -21,7 +21,7 @@ auto reference(std::string_view kind, std::string_view name) -> json::object {
 }
 
 auto parameter_schema(Parameter const& parameter) -> json::object {
-    json::object schema{{"type", parameter.minimum ? "integer" : "string"}};
+    json::object schema{{"type", parameter.is_json_object ? "object" : parameter.minimum ? "integer" : "string"}};
     if (!parameter.one_of.empty())
         schema["enum"] = json::value_from(parameter.one_of);
     if (parameter.minimum) {
@@ -33,6 +33,23 @@ auto parameter_schema(Parameter const& parameter) -> json::object {
     else if (!parameter.fallback.empty())
         schema["default"] = parameter.fallback;
     return schema;
+}
+
+auto request_body(std::vector<Parameter> const& members) -> json::object {
+    json::object properties;
+    json::array required;
+    for (auto const& member : members) {
+        auto schema = parameter_schema(member);
+        schema["description"] = member.description;
+        properties[member.name] = std::move(schema);
+        if (member.is_required)
+            required.emplace_back(member.name);
+    }
+    bool const is_required = !required.empty();
+    json::object schema{{"type", "object"}, {"properties", std::move(properties)}};
+    if (is_required)
+        schema["required"] = std::move(required);
+    return {{"required", is_required}, {"content", json_content(std::move(schema))}};
 }
 
 /// "get /analytics/{window_type}" becomes "get_analytics_window_type".
@@ -58,22 +75,29 @@ auto operation(Route const& route) -> json::object {
         parameters.push_back(json::object{{"name", parameter.name},
                                           {"in", in_path ? "path" : "query"},
                                           {"description", parameter.description},
-                                          {"required", in_path},
+                                          {"required", in_path || parameter.is_required},
                                           {"schema", parameter_schema(parameter)}});
     }
 
     auto schema = route.schema.empty() ? json::object{{"type", "object"}} : reference("schemas", route.schema);
+    auto content =
+        route.media_type.empty() ? json_content(std::move(schema)) : json::object{{route.media_type, json::object()}};
     json::object responses{
-        {"200", json::object{{"description", route.result}, {"content", json_content(std::move(schema))}}},
+        {std::to_string(route.status), json::object{{"description", route.result}, {"content", std::move(content)}}},
         {"default", reference("responses", "Error")}};
-    if (!route.parameters.empty())
-        responses["400"] = reference("responses", "Error");
+    auto refusals = route.refusals;
+    if (!route.parameters.empty() || !route.body.empty())
+        refusals.push_back(400);
     if (route.access == Access::with_key)
-        responses["401"] = reference("responses", "Error");
+        refusals.insert(refusals.end(), {401, 429});
+    for (int const status : refusals)
+        responses[std::to_string(status)] = reference("responses", "Error");
 
     json::object result{{"operationId", operation_id(route)}, {"summary", route.summary}};
     if (!parameters.empty())
         result["parameters"] = std::move(parameters);
+    if (!route.body.empty())
+        result["requestBody"] = request_body(route.body);
     result["responses"] = std::move(responses);
     if (route.access == Access::with_key) {
         result["security"] =

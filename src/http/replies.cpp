@@ -38,7 +38,8 @@ auto status_of(Errc code) noexcept -> int {
 auto json_reply(boost::json::object const& body, int status) -> Response {
     Response response;
     response.status = status;
-    response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    response.headers = {
+        {"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}};
     response.body = json_text(body);
     return response;
 }
@@ -54,6 +55,19 @@ auto error_reply(Error const& error, std::string_view field) -> Response {
     auto const& row = info(error.code);
     bool const tell = error.code != Errc::internal && !error.context.empty();
     return error_reply(status_of(error.code), row.name, tell ? std::string_view(error.context) : row.sentence, field);
+}
+
+auto unauthorized() -> Response {
+    auto response = error_reply(401, "unauthorized", "Send the admin key as X-API-Key or as Authorization: Bearer.");
+    response.headers.add("WWW-Authenticate", "Bearer");
+    return response;
+}
+
+auto too_many_requests(std::chrono::microseconds wait) -> Response {
+    auto const seconds = std::to_string(std::chrono::ceil<std::chrono::seconds>(wait).count());
+    auto response = error_reply(fail(Errc::throttled, "Too many requests; wait for " + seconds + " seconds."));
+    response.headers.add("Retry-After", seconds);
+    return response;
 }
 
 auto method_not_allowed(std::string allow) -> Response {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "openapi.hpp"
 #include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/json.hpp>
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/http/router.hpp>
 #include <memfs_cache/http/url.hpp>
 
 #include <boost/assert.hpp>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -37,7 +39,7 @@ auto matches(std::vector<std::string> const& segments, std::vector<std::string> 
 auto misfit(Parameter const& parameter, std::string const& value) -> std::string {
     auto const& words = parameter.one_of;
     if (!words.empty() && std::find(words.begin(), words.end(), value) == words.end()) {
-        std::string sentence = "The parameter must be one of";
+        std::string sentence = "The value must be one of";
         for (auto const& word : words)
             sentence.append(&word == &words.front() ? " " : ", ").append(word);
         return sentence + ".";
@@ -46,40 +48,59 @@ auto misfit(Parameter const& parameter, std::string const& value) -> std::string
         auto const number = parse_decimal(value);
         if (!number || *number > INT64_MAX || static_cast<std::int64_t>(*number) < *parameter.minimum ||
             static_cast<std::int64_t>(*number) > *parameter.maximum) {
-            return "The parameter must be an integer of " + std::to_string(*parameter.minimum) + ".." +
+            return "The value must be an integer of " + std::to_string(*parameter.minimum) + ".." +
                    std::to_string(*parameter.maximum) + ".";
         }
     }
     return {};
 }
 
-} // namespace
+auto misfit_reply(std::string sentence, Parameter const& parameter) -> Response {
+    return error_reply(fail(Errc::invalid_argument, std::move(sentence)), parameter.name);
+}
 
-auto Arguments::text(std::string_view name) const -> std::string const& {
-    auto const found = values_.find(name);
-    BOOST_ASSERT_MSG(found != values_.end(), "a handler may only ask for parameters of its route");
+/// A member of a body as the text that the same value has in a query; nothing if it is of another kind.
+auto text_of(Parameter const& parameter, boost::json::value const& value) -> std::optional<std::string> {
+    if (parameter.minimum)
+        return value.is_number() ? std::optional(boost::json::serialize(value)) : std::nullopt;
+    auto const* const text = value.if_string();
+    return text == nullptr ? std::nullopt : std::optional(std::string(*text));
+}
+
+template <class Values>
+auto find(Values const& values, std::string_view name) -> auto const& {
+    auto const found = values.find(name);
+    BOOST_ASSERT_MSG(found != values.end(), "a handler may only ask for parameters of its route");
     return found->second;
 }
+
+} // namespace
+
+auto Arguments::text(std::string_view name) const -> std::string const& { return find(values_, name); }
+
+auto Arguments::object(std::string_view name) const -> boost::json::object const& { return find(objects_, name); }
 
 auto Arguments::integer(std::string_view name) const -> std::int64_t {
     return static_cast<std::int64_t>(parse_decimal(text(name)).value());
 }
 
 Router::Router(std::vector<Route> routes, Router_Options options) : options_(std::move(options)) {
-    Route description;
-    description.method = "GET";
-    description.path = "/openapi.json";
-    description.summary = "This description.";
-    description.result = "The OpenAPI document.";
-    routes.push_back(std::move(description));
+    if (!options_.title.empty()) {
+        Route description;
+        description.method = "GET";
+        description.path = "/openapi.json";
+        description.summary = "This description.";
+        description.result = "The OpenAPI document.";
+        routes.push_back(std::move(description));
 
-    openapi_ = describe(routes, options_);
-    routes.back().handler = [text = openapi_](Request const&, Arguments const&) {
-        Response response;
-        response.headers = {{"Content-Type", "application/json"}};
-        response.body = text;
-        return response;
-    };
+        openapi_ = describe(routes, options_);
+        routes.back().handler = [text = openapi_](Request const&, Arguments const&) {
+            Response response;
+            response.headers = {{"Content-Type", "application/json"}};
+            response.body = text;
+            return response;
+        };
+    }
 
     for (auto& route : routes) {
         auto segments = split_template(route.path);
@@ -95,9 +116,10 @@ Router::Router(std::vector<Route> routes, Router_Options options) : options_(std
 auto Router::operator()(Request const& request) const -> Response {
     auto const url = parse_target(request.target);
     if (!url)
-        return error_reply(url.error());
+        return options_.otherwise ? options_.otherwise(request) : error_reply(url.error());
 
     std::string_view const method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+    std::string known_path;
     std::set<std::string> allowed;
     for (auto const& entry : entries_) {
         if (!matches(entry.segments, url->segments))
@@ -107,25 +129,29 @@ auto Router::operator()(Request const& request) const -> Response {
             response.route = entry.route.path;
             return response;
         }
+        if (known_path.empty())
+            known_path = entry.route.path;
         allowed.insert(entry.route.method);
         if (entry.route.method == "GET")
             allowed.insert("HEAD");
     }
+    if (allowed.empty() && options_.otherwise)
+        return options_.otherwise(request);
     if (allowed.empty())
         return error_reply(404, "not_found", "There is nothing at this path; /openapi.json lists the routes.");
 
     std::string allow;
     for (auto const& word : allowed)
         allow.append(allow.empty() ? "" : ", ").append(word);
-    return method_not_allowed(std::move(allow));
+    auto response = method_not_allowed(std::move(allow));
+    response.route = std::move(known_path);
+    return response;
 }
 
 auto Router::serve(Request const& request, Entry const& entry, Url const& url) const -> Response {
-    if (entry.route.access == Access::with_key && !(options_.admits && options_.admits(request))) {
-        auto response =
-            error_reply(401, "unauthorized", "Send the admin key as X-API-Key or as Authorization: Bearer.");
-        response.headers.add("WWW-Authenticate", "Bearer");
-        return response;
+    if (entry.route.access == Access::with_key) {
+        if (auto refusal = options_.gate ? options_.gate(request) : unauthorized())
+            return *std::move(refusal);
     }
 
     Arguments arguments;
@@ -140,17 +166,47 @@ auto Router::serve(Request const& request, Entry const& entry, Url const& url) c
             if (!in_query || name != parameter.name)
                 continue;
             if (sent)
-                return error_reply(fail(Errc::invalid_argument, "The parameter may be given once."), parameter.name);
+                return misfit_reply("The parameter may be given once.", parameter);
             at->second = value;
             sent = true;
         }
+        if (!sent && parameter.is_required)
+            return misfit_reply("The parameter must be given.", parameter);
         if (!sent)
             continue;
-        if (auto sentence = misfit(parameter, at->second); !sentence.empty()) {
-            return error_reply(fail(Errc::invalid_argument, std::move(sentence)), parameter.name);
-        }
+        if (auto sentence = misfit(parameter, at->second); !sentence.empty())
+            return misfit_reply(std::move(sentence), parameter);
     }
+    if (auto refusal = arguments.read_body(entry.route.body, request.body))
+        return *std::move(refusal);
     return entry.route.handler(request, arguments);
+}
+
+auto Arguments::read_body(std::vector<Parameter> const& members, std::string_view body) -> std::optional<Response> {
+    if (members.empty())
+        return std::nullopt;
+    auto const object = parse_object(body.empty() ? "{}" : body, "the body");
+    if (!object)
+        return error_reply(fail(Errc::invalid_argument, "The body must be one JSON object."));
+    for (auto const& member : members) {
+        auto const* const value = object->if_contains(member.name);
+        bool const is_sent = value != nullptr && !value->is_null();
+        if (!is_sent && member.is_required)
+            return misfit_reply("The body must have this member.", member);
+        if (member.is_json_object) {
+            if (is_sent && !value->is_object())
+                return misfit_reply("The value must be a JSON object.", member);
+            objects_[member.name] = is_sent ? value->get_object() : boost::json::object();
+            continue;
+        }
+        auto text = is_sent ? text_of(member, *value) : member.fallback;
+        if (!text)
+            return misfit_reply(member.minimum ? "The value must be a number." : "The value must be a text.", member);
+        if (auto sentence = is_sent ? misfit(member, *text) : std::string(); !sentence.empty())
+            return misfit_reply(std::move(sentence), member);
+        values_[member.name] = *std::move(text);
+    }
+    return std::nullopt;
 }
 
 } // namespace memfs_cache

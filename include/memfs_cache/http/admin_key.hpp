@@ -21,7 +21,10 @@ class Admin_Key {
     /// @errors permission_denied: others may read the file; invalid_argument: it holds no key; else as the system says.
     [[nodiscard]] static auto from_file(std::string const& path) -> Result<Admin_Key>;
 
-    /// Does the request carry the key, as X-API-Key or Authorization: Bearer? Takes as long for a wrong key as for the
+    /// Does the request carry any key?
+    [[nodiscard]] static auto is_in(Request const& request) -> bool;
+
+    /// Does the request carry this key, as X-API-Key or Authorization: Bearer? Takes as long for a wrong key as for the
     /// right one.
     [[nodiscard]] auto admits(Request const& request) const -> bool;
 

@@ -6,6 +6,7 @@
 
 #include <boost/json/fwd.hpp>
 
+#include <chrono>
 #include <string_view>
 
 namespace memfs_cache {
@@ -13,7 +14,7 @@ namespace memfs_cache {
 /// The HTTP status of every error of the library; the only such table.
 [[nodiscard]] auto status_of(Errc code) noexcept -> int;
 
-/// A JSON body that no cache keeps.
+/// A JSON body that no cache keeps and no browser takes for something else.
 [[nodiscard]] auto json_reply(boost::json::object const& body, int status = 200) -> Response;
 
 /// `{"error": {"code", "message", "field"?}}`.
@@ -25,6 +26,12 @@ namespace memfs_cache {
 
 /// The same for an Error of the library. The context of `internal` stays inside.
 [[nodiscard]] auto error_reply(Error const& error, std::string_view field = {}) -> Response;
+
+/// 401: the admin key is missing or wrong.
+[[nodiscard]] auto unauthorized() -> Response;
+
+/// 429 with Retry-After.
+[[nodiscard]] auto too_many_requests(std::chrono::microseconds wait) -> Response;
 
 /// 405 with the methods that there are.
 [[nodiscard]] auto method_not_allowed(std::string allow) -> Response;

@@ -3,7 +3,7 @@
 
 #include <memfs_cache/http/message.hpp>
 
-#include <boost/json/fwd.hpp>
+#include <boost/json/object.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -16,15 +16,21 @@
 
 namespace memfs_cache {
 
-/// A parameter of a route. The router refuses what does not fit with a 400 before the handler sees it, and describes
-/// the same in the OpenAPI text, so the two cannot differ.
+/// The integers that every reader of JSON keeps exact.
+inline constexpr std::int64_t largest_json_integer = (std::int64_t{1} << 53) - 1;
+
+/// A parameter of a route: a name of its path or of the query, or a member of the JSON object in the body. The router
+/// refuses what does not fit with a 400 before the handler sees it, and describes the same in the OpenAPI text, so the
+/// two cannot differ. In a body null is the same as nothing.
 struct Parameter {
-    std::string name;                         ///< a name of the route's path, or else of the query
+    std::string name;
     std::string description;                  ///< one sentence
     std::vector<std::string> one_of = {};     ///< accepted words; empty for any text
-    std::optional<std::int64_t> minimum = {}; ///< with `maximum`: a decimal integer of minimum..maximum
+    std::optional<std::int64_t> minimum = {}; ///< with `maximum`: an integer of minimum..maximum, 0 or more
     std::optional<std::int64_t> maximum = {};
-    std::string fallback = {}; ///< value of a query parameter that was not sent; "" for none
+    std::string fallback = {};   ///< value if it was not sent; "" for none
+    bool is_required = false;    ///< a request without it is refused; a name of the path is always there
+    bool is_json_object = false; ///< of a body only: an object with any members
 };
 
 /// Values of the declared parameters of one request, decoded and checked.
@@ -34,10 +40,16 @@ class Arguments {
     [[nodiscard]] auto text(std::string_view name) const -> std::string const&;
     /// Of a parameter with minimum and maximum that was sent or has a fallback.
     [[nodiscard]] auto integer(std::string_view name) const -> std::int64_t;
+    /// Of a parameter that is a JSON object; empty when it was not sent.
+    [[nodiscard]] auto object(std::string_view name) const -> boost::json::object const&;
 
   private:
     friend class Router;
+    /// Takes the members of a body, or gives the refusal of one that does not fit.
+    auto read_body(std::vector<Parameter> const& members, std::string_view body) -> std::optional<Response>;
+
     std::map<std::string, std::string, std::less<>> values_;
+    std::map<std::string, boost::json::object, std::less<>> objects_;
 };
 
 enum class Access { open, with_key };
@@ -48,17 +60,24 @@ struct Route {
     std::string path;    ///< template, such as /analytics/{window_type}/{window_key}
     std::string summary; ///< one sentence
     Access access = Access::with_key;
-    std::vector<Parameter> parameters = {};
-    std::string result = {}; ///< description of the 200
-    std::string schema = {}; ///< schema of the 200's JSON body, named in Router_Options::schemas; "" for any object
+    std::vector<Parameter> parameters = {}; ///< of the path and the query
+    std::vector<Parameter> body = {};       ///< members of the body, which is not looked at if there are none
+    int status = 200;                       ///< of the success
+    std::string result = {};                ///< description of the success
+    std::string schema = {};        ///< schema of its JSON body, named in Router_Options::schemas; "" for any object
+    std::string media_type = {};    ///< of the success, if it is not JSON
+    std::vector<int> refusals = {}; ///< statuses beside 400, 401 and 429 that a client should expect
     std::function<Response(Request const&, Arguments const&)> handler = {};
 };
 
 struct Router_Options {
-    std::string title;   ///< of the OpenAPI document
-    std::string version; ///< of the API
-    /// May this request use routes with Access::with_key? None lets nobody.
-    std::function<bool(Request const&)> admits = {};
+    std::string title = {};   ///< of the OpenAPI document; "" for no such document
+    std::string version = {}; ///< of the API
+    /// What is answered instead of a route with Access::with_key; nothing for a request that may use it. Without a gate
+    /// nobody may.
+    std::function<std::optional<Response>(Request const&)> gate = {};
+    /// Answers paths that no route has; empty for 404.
+    Handler otherwise = {};
     /// JSON Schema of each named schema, as JSON text.
     std::map<std::string, std::string> schemas = {};
     Log log = {};
@@ -67,8 +86,8 @@ struct Router_Options {
 /// Finds the handler of a request in a table of routes.
 ///
 /// Literal segments win over parameters. Unknown paths give 404, known paths with another method 405 and Allow, a
-/// missing key 401, a parameter that does not fit 400, a handler that throws 500. GET /openapi.json describes the
-/// table.
+/// request that the gate does not let in its answer, a parameter that does not fit 400, a handler that throws 500. GET
+/// /openapi.json describes the table.
 ///
 /// Threads: answers from any thread at once; the table is fixed when the router is made.
 /// Cost: one comparison a route.
@@ -79,7 +98,7 @@ class Router {
 
     [[nodiscard]] auto operator()(Request const& request) const -> Response;
 
-    /// OpenAPI 3.1 description of the table, as JSON text.
+    /// OpenAPI 3.1 description of the table, as JSON text; "" if there is none.
     [[nodiscard]] auto openapi() const -> std::string const& { return openapi_; }
 
   private:

@@ -1,67 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "house.hpp"
 #include "support/printers.hpp"
-#include <memfs_cache/http/admin_api.hpp>
-#include <memfs_cache/storage/open.hpp>
-
-#include <boost/json.hpp>
-#include <doctest/doctest.h>
-
-#include <set>
-#include <string>
 
 using namespace memfs_cache;
-
-namespace {
-
-constexpr Utc_Time noon = from_millis(1'771'070'400'000); // 2026-02-14T12:00:00Z
-
-/// Two requests on a store in memory, at 11:58 and 11:59, and the admin routes over it.
-struct House {
-    std::shared_ptr<Manual_Clock> clock = std::make_shared<Manual_Clock>(noon - std::chrono::minutes(2));
-    Cache_Service<Any_Storage> cache{open_storage("memory:").value(), options()};
-    Handler_Health servers{false, {{"public", boost::json::object{{"connections", 7}}}}};
-    Admin_Api<Any_Storage> api{cache, Admin_Key::from_text("key").value(), {}, [this] { return servers; }};
-
-    House() {
-        record("/one?secret=1", 200);
-        record("/two", 404);
-    }
-
-    auto get(std::string target, Headers headers = {{"X-API-Key", "key"}}) const -> Response {
-        return api(Request{"GET", std::move(target), std::move(headers), {}, {}});
-    }
-    auto json(std::string target) const -> boost::json::object {
-        auto const response = get(std::move(target));
-        CHECK(response.status == 200);
-        return boost::json::parse(std::get<Bytes>(response.body)).as_object();
-    }
-
-  private:
-    auto options() const -> Service_Options {
-        Service_Options made;
-        made.clock = clock;
-        return made;
-    }
-    void record(std::string_view target, int status) {
-        Request_View view;
-        view.method = "GET";
-        view.target = target;
-        view.status = status;
-        view.content_bytes = 100;
-        view.remote = "192.0.2.1";
-        CHECK(cache.analytics().record_request(view));
-        clock->advance(std::chrono::minutes(1));
-    }
-};
-
-auto names(boost::json::object const& object) -> std::set<std::string> {
-    std::set<std::string> found;
-    for (auto const& member : object)
-        found.insert(std::string(member.key()));
-    return found;
-}
-
-} // namespace
+using memfs_cache::testing::House, memfs_cache::testing::names;
 
 TEST_SUITE("http/admin_api") {
     TEST_CASE("every route answers from what was recorded") {
@@ -93,13 +35,30 @@ TEST_SUITE("http/admin_api") {
     TEST_CASE("every other route needs the key, also those that the description will list one day") {
         House const house;
         auto const paths = boost::json::parse(house.api.openapi()).at("paths").as_object();
-        CHECK(paths.size() >= 6);
+        CHECK(paths.size() >= 17);
         for (auto const& path : paths) {
-            std::string const target(path.key());
-            CAPTURE(target);
-            CHECK(house.get(target, {}).status == (target == "/health" ? 200 : 401));
-            CHECK(house.get(target, {{"X-API-Key", "wrong"}}).status == (target == "/health" ? 200 : 401));
+            for (auto const& operation : path.value().as_object()) {
+                std::string const target(path.key());
+                auto const method = operation.key() == "get" ? "GET" : "POST";
+                CAPTURE(target);
+                for (auto const& headers : {Headers(), {{"X-API-Key", "wrong"}}, {{"Authorization", "Bearer keys"}}})
+                    CHECK(house.api({method, target, headers, {}, {}}).status == (target == "/health" ? 200 : 401));
+            }
         }
+    }
+
+    TEST_CASE("health tells nobody who tries out keys which one is right") {
+        House const house;
+        auto const asked = [&](std::string key) {
+            return std::get<Bytes>(house.get("/health", {{"X-API-Key", key}}).body);
+        };
+        auto const told_everybody = asked("wrong");
+        CHECK(asked("key") != told_everybody);
+        for (int i = 0; i < 100; ++i)
+            CHECK(asked("wrong") == told_everybody);
+        CHECK(asked("key") == told_everybody);
+        house.clock->advance(std::chrono::seconds(6));
+        CHECK(asked("key") != told_everybody);
     }
 
     TEST_CASE("what cannot be asked is 400 and names the parameter") {
@@ -134,13 +93,47 @@ TEST_SUITE("http/admin_api") {
         CHECK(open == R"({"status":"degraded"})");
     }
 
+    TEST_CASE("every schema is the answer of a route or a part of one, and every route with JSON has one") {
+        House const house;
+        auto const document = boost::json::parse(house.api.openapi());
+        std::string const text = house.api.openapi();
+        for (auto const& schema : document.at("components").at("schemas").as_object()) {
+            CAPTURE(schema.key());
+            CHECK(text.find("\"$ref\":\"#/components/schemas/" + std::string(schema.key()) + '"') != std::string::npos);
+        }
+        for (auto const& path : document.at("paths").as_object()) {
+            for (auto const& operation : path.value().as_object()) {
+                CAPTURE(path.key());
+                auto const& responses = operation.value().at("responses").as_object();
+                auto const& success = responses.contains("201") ? responses.at("201") : responses.at("200");
+                auto const* const json = success.at("content").as_object().if_contains("application/json");
+                bool const has_own_form = path.key() == "/openapi.json" || path.key() == "/storage/file";
+                CHECK((json != nullptr && json->at("schema").as_object().contains("$ref")) != has_own_form);
+            }
+        }
+    }
+
     TEST_CASE("the schemas name exactly the members of the answers") {
         House const house;
+        CHECK(house.post("/tokens/create", R"({"token_name":"t","usage_limit":3})").status == 201);
+        CHECK(house.post("/tokens/t/use").status == 200);
         auto const described = [&](std::string const& name) {
             return names(boost::json::parse(admin_schemas().at(name)).at("properties").as_object());
+        };
+        auto const first = [](boost::json::object const& object, std::string_view list) {
+            return names(object.at(list).at(0).as_object());
         };
         CHECK(described("Health") == names(house.json("/health")));
         CHECK(described("Pulse") == names(house.json("/analytics/pulse")));
         CHECK(described("Window_Summary") == names(house.json("/analytics/daily/2026-02-14")));
+        CHECK(described("Token") == names(house.json("/tokens/t")));
+        CHECK(described("Tokens") == names(house.json("/tokens")));
+        CHECK(described("Token") == first(house.json("/tokens"), "tokens"));
+        CHECK(described("Token_Use") == names(house.json_of(house.post("/tokens/t/use"))));
+        CHECK(described("Token_Events") == names(house.json("/tokens/t/events")));
+        CHECK(described("Token_Event") == first(house.json("/tokens/t/events"), "events"));
+        CHECK(described("Namespaces") == names(house.json("/namespaces")));
+        CHECK(described("Stored_Files") == names(house.json("/storage/files")));
+        CHECK(described("Stored_File") == first(house.json("/storage/files"), "files"));
     }
 }

@@ -184,7 +184,9 @@ TEST_SUITE("http/router") {
         CHECK(send(nobody, "GET", "/a").status == 401);
 
         Router_Options options{"T", "1"};
-        options.admits = [](Request const& request) { return request.headers.value("X-Api-Key") == "k"; };
+        options.gate = [](Request const& request) {
+            return request.headers.value("X-Api-Key") == "k" ? std::nullopt : std::optional(unauthorized());
+        };
         Router const router({route}, std::move(options));
         CHECK(send(router, "GET", "/a", {{"x-api-key", "k"}}).status == 200);
         auto const refused = send(router, "GET", "/a?n=wrong", {{"x-api-key", "wrong"}});
@@ -197,7 +199,82 @@ TEST_SUITE("http/router") {
     TEST_CASE("the recorded route is the template, so that what people put into paths is not kept") {
         Router const router({open_route("GET", "/a/{name}", echo_name, {name_parameter()})}, {"T", "1"});
         CHECK(send(router, "GET", "/a/secret").route == "/a/{name}");
+        CHECK(send(router, "POST", "/a/secret").route == "/a/{name}");
         CHECK(send(router, "GET", "/nowhere").route.empty());
+    }
+
+    TEST_CASE("members of a body are checked as the table declares them") {
+        auto route = open_route("POST", "/a/{name}", {}, {name_parameter()});
+        route.body = {{.name = "text", .description = ".", .is_required = true},
+                      {.name = "number", .description = ".", .minimum = 0, .maximum = 9, .fallback = "3"},
+                      {.name = "word", .description = ".", .one_of = {"x", "y"}, .fallback = "x"},
+                      {.name = "things", .description = ".", .is_json_object = true}};
+        route.handler = [](Request const&, Arguments const& arguments) {
+            Response response;
+            response.body = arguments.text("name") + arguments.text("text") +
+                            std::to_string(arguments.integer("number")) + arguments.text("word") +
+                            boost::json::serialize(arguments.object("things"));
+            return response;
+        };
+        Router const router({route}, {"T", "1"});
+        auto const post = [&](std::string body) { return router(Request{"POST", "/a/n", {}, std::move(body), {}}); };
+
+        CHECK(body_of(post(R"({"text":"t"})")) == "nt3x{}");
+        CHECK(body_of(post(R"({"things":{"a":[1]},"word":"y","number":9,"text":"\u00e9"})")) == "n\xc3\xa9"
+                                                                                                R"(9y{"a":[1]})");
+        CHECK(body_of(post(R"({"text":"","number":null,"word":null,"things":null,"other":1,"name":"x"})")) == "n3x{}");
+        for (std::string const body : {"", "{", "[]", "1", "null", R"({"text":"t"}x)", "{\"text\":\"\xff\"}"}) {
+            CAPTURE(body);
+            CHECK(post(body).status == 400);
+            CHECK(error_of(post(body), "code") == "invalid_argument");
+        }
+        struct Row {
+            std::string body, field;
+        };
+        for (auto const& row : {Row{R"({})", "text"},
+                                {R"({"text":null})", "text"},
+                                {R"({"text":1})", "text"},
+                                {R"({"text":["t"]})", "text"},
+                                {R"({"text":"t","number":"3"})", "number"},
+                                {R"({"text":"t","number":10})", "number"},
+                                {R"({"text":"t","number":-1})", "number"},
+                                {R"({"text":"t","number":1.5})", "number"},
+                                {R"({"text":"t","number":18446744073709551615})", "number"},
+                                {R"({"text":"t","number":true})", "number"},
+                                {R"({"text":"t","word":"secret"})", "word"},
+                                {R"({"text":"t","things":"secret"})", "things"},
+                                {R"({"text":"t","things":[]})", "things"}}) {
+            CAPTURE(row.body);
+            auto const response = post(row.body);
+            CHECK(response.status == 400);
+            CHECK(error_of(response, "field") == row.field);
+            CHECK(body_of(response).find("secret") == std::string::npos);
+        }
+    }
+
+    TEST_CASE("a query parameter that must be given is missed by its name") {
+        Router const router(
+            {open_route("GET", "/a", echo_name, {{.name = "name", .description = ".", .is_required = true}})},
+            {"T", "1"});
+        CHECK(body_of(send(router, "GET", "/a?name=x")) == "x");
+        CHECK(send(router, "GET", "/a").status == 400);
+        CHECK(error_of(send(router, "GET", "/a?other=x"), "field") == "name");
+    }
+
+    TEST_CASE("what no route has may be answered by somebody else, who also gets targets that cannot be read") {
+        auto const elsewhere = [](Request const& request) {
+            Response response;
+            response.body = "elsewhere " + request.target;
+            return response;
+        };
+        Router const router({open_route("GET", "/a/{name}", echo_name, {name_parameter()})}, {.otherwise = elsewhere});
+        CHECK(body_of(send(router, "GET", "/a/x")) == "x");
+        CHECK(send(router, "POST", "/a/x").status == 405);
+        for (std::string const target : {"/", "/a", "/a/x/", "/openapi.json", "/a/%00", "*"}) {
+            CAPTURE(target);
+            CHECK(body_of(send(router, "POST", target)) == "elsewhere " + target);
+        }
+        CHECK(router.openapi().empty());
     }
 }
 
@@ -214,6 +291,23 @@ TEST_SUITE("http/replies") {
             CHECK(response.headers.value("Content-Type") == "application/json");
         }
         CHECK(error_of(error_reply(fail(Errc::conflict, "")), "message") == std::string(info(Errc::conflict).sentence));
+    }
+
+    TEST_CASE("what a browser might take for a page is said to be none") {
+        auto const response = json_reply({{"name", "<script>alert(1)</script>"}});
+        CHECK(response.headers.value("Content-Type") == "application/json");
+        CHECK(response.headers.value("X-Content-Type-Options") == "nosniff");
+        CHECK(response.headers.value("Cache-Control") == "no-store");
+    }
+
+    TEST_CASE("who has to wait is told for how many whole seconds, never too few") {
+        for (auto const& [wait, seconds] :
+             {std::pair(1, "1"), {1'000'000, "1"}, {1'000'001, "2"}, {60'000'000, "60"}}) {
+            auto const response = too_many_requests(std::chrono::microseconds(wait));
+            CHECK(response.status == 429);
+            CHECK(response.headers.value("Retry-After") == seconds);
+            CHECK(error_of(response, "code") == "throttled");
+        }
     }
 
     TEST_CASE("headers are found without case and joined as one list") {
@@ -250,9 +344,14 @@ TEST_SUITE("http/openapi") {
         described.schema = "Window";
         Router_Options options{"Title", "1.2"};
         options.schemas["Window"] = R"({"type": "object"})";
-        Router const router(
-            {described, open_route("POST", "/w/{key}", says(""), {key}), open_route("GET", "/health", says(""))},
-            std::move(options));
+        auto posted = open_route("POST", "/w/{key}", says(""), {key});
+        posted.body = {{.name = "word", .description = "A word.", .one_of = {"a"}, .is_required = true},
+                       {.name = "things", .description = "Some.", .is_json_object = true}};
+        posted.status = 201;
+        posted.refusals = {409};
+        auto file = open_route("GET", "/health", says(""));
+        file.media_type = "text/plain";
+        Router const router({described, posted, file}, std::move(options));
         auto const document = boost::json::parse(router.openapi());
 
         CHECK(document.at("openapi").as_string() == "3.1.0");
@@ -265,7 +364,17 @@ TEST_SUITE("http/openapi") {
         CHECK(boost::json::serialize(get.at("parameters").at(1).at("schema")) == boost::json::serialize(schema));
         CHECK(get.at("security").as_array().size() == 2);
         CHECK(get.at("responses").as_object().contains("401"));
+        auto const& post = document.at("paths").at("/w/{key}").at("post");
+        CHECK(boost::json::serialize(post.at("requestBody")) ==
+              boost::json::serialize(boost::json::parse(
+                  R"({"required": true, "content": {"application/json": {"schema": {"type": "object", "properties": {
+                      "word": {"type": "string", "enum": ["a"], "description": "A word."},
+                      "things": {"type": "object", "description": "Some."}}, "required": ["word"]}}}})")));
+        for (char const* const status : {"201", "400", "409"})
+            CHECK(post.at("responses").as_object().contains(status));
+        CHECK(!post.at("responses").as_object().contains("200"));
         auto const& health = document.at("paths").at("/health").at("get").as_object();
+        CHECK(health.at("responses").at("200").at("content").as_object().contains("text/plain"));
         CHECK(!health.contains("security"));
         CHECK(!health.at("responses").as_object().contains("401"));
 

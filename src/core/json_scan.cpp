@@ -9,9 +9,16 @@
 
 namespace memfs_cache {
 
-Json_Scanner::Json_Scanner(std::string_view object) noexcept : at_(object.data()), end_(object.data() + object.size()) {
+Json_Scanner::Json_Scanner(std::string_view object) noexcept
+    : Json_Scanner(object.data(), object.data() + object.size(), false) {}
+
+Json_Scanner::Json_Scanner(char const* at, char const* end, bool is_nested) noexcept
+    : at_(at), end_(end), is_nested_(is_nested) {
     skip_blanks();
-    if (!take('{'))
+    if (take('{'))
+        return;
+    close_ = ']';
+    if (!is_nested || !take('['))
         state_ = State::bad;
 }
 
@@ -80,7 +87,7 @@ auto Json_Scanner::take_nested(std::string_view& text) noexcept -> bool {
     return false;
 }
 
-auto Json_Scanner::take_name(std::string_view& name, std::string_view likely) noexcept -> bool {
+auto Json_Scanner::take_likely_name(std::string_view& name, std::string_view likely) noexcept -> bool {
     // "name": without a blank, as this library writes it
     auto const size = likely.size();
     if (size == 0 || static_cast<std::size_t>(end_ - at_) < size + 3 || *at_ != '"' || at_[size + 1] != '"' ||
@@ -91,14 +98,36 @@ auto Json_Scanner::take_name(std::string_view& name, std::string_view likely) no
     return true;
 }
 
+auto Json_Scanner::take_name(Member& member, std::string_view likely) noexcept -> bool {
+    member.likely = take_likely_name(member.name, likely);
+    if (member.likely)
+        return true;
+    bool name_escaped = false;
+    if (!take_string(member.name, name_escaped))
+        return false;
+    skip_blanks();
+    return take(':');
+}
+
 auto Json_Scanner::next(Member& member, std::string_view likely) noexcept -> bool {
+    return next_or_enter(member, likely) && (member.kind != Kind::nested || skip(member));
+}
+
+auto Json_Scanner::leave(Json_Scanner const& nested) noexcept -> bool {
+    at_ = nested.at_;
+    return nested.good() || fail();
+}
+
+auto Json_Scanner::next_or_enter(Member& member, std::string_view likely) noexcept -> bool {
     if (state_ == State::done || state_ == State::bad)
         return false;
     skip_blanks();
-    if (take('}')) {
-        skip_blanks();
-        if (at_ != end_)
-            return fail();
+    if (take(close_)) {
+        if (!is_nested_) {
+            skip_blanks();
+            if (at_ != end_)
+                return fail();
+        }
         state_ = State::done;
         return false;
     }
@@ -108,15 +137,8 @@ auto Json_Scanner::next(Member& member, std::string_view likely) noexcept -> boo
         skip_blanks();
     }
     state_ = State::later;
-    member.likely = take_name(member.name, likely);
-    if (!member.likely) {
-        bool name_escaped = false;
-        if (!take_string(member.name, name_escaped))
-            return fail();
-        skip_blanks();
-        if (!take(':'))
-            return fail();
-    }
+    if (close_ == '}' && !take_name(member, likely))
+        return fail();
     skip_blanks();
     if (at_ >= end_)
         return fail();
@@ -127,7 +149,8 @@ auto Json_Scanner::next(Member& member, std::string_view likely) noexcept -> boo
     }
     if (*at_ == '{' || *at_ == '[') {
         member.kind = Kind::nested;
-        return take_nested(member.text) || fail();
+        member.text = {};
+        return true;
     }
     // What follows it, a comma, a brace or a blank, is checked when the next member is asked for.
     if (*at_ == '-' || (*at_ >= '0' && *at_ <= '9')) {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/civil.hpp>
 #include <memfs_cache/core/ids.hpp>
-#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/entries/entry_documents.hpp>
 #include <memfs_cache/entries/entry_names.hpp>
 
-#include <boost/json.hpp>
-
 #include <algorithm>
 #include <array>
+#include <span>
+#include <utility>
+#include <variant>
 
 namespace memfs_cache {
 namespace {
@@ -23,123 +24,230 @@ auto join(std::string_view folder, std::string_view name) -> std::string {
     return path.append(folder).append(folder.ends_with('/') ? "" : "/").append(name);
 }
 
-/// Writes a document member by member, in Python's layout with an indent.
-class Document {
+/// A document as it looks, with a '$' for each value that goes into it.
+class Form {
   public:
-    explicit Document(std::size_t indent_blanks) : indent_(indent_blanks) { out_.reserve(1024); }
+    /// @param  indent_blanks  of each level
+    Form(std::string_view text, std::size_t indent_blanks) : rest_(text), indent_(indent_blanks) {
+        constexpr std::size_t values_bytes = 512; // most have no more
+        out_.reserve(text.size() + values_bytes);
+    }
 
-    auto open(char bracket = '{') -> Document& {
-        begin_item();
-        out_.push_back(bracket);
-        ++depth_;
-        first_ = true;
-        return *this;
-    }
-    auto close(char bracket = '}') -> Document& {
-        --depth_;
-        if (!std::exchange(first_, false))
-            new_line();
-        out_.push_back(bracket);
-        return *this;
-    }
-    auto name(std::string_view name) -> Document& {
-        begin_item();
-        append_ascii_json_string(out_, name);
-        out_ += ": ";
-        named_ = true;
-        return *this;
-    }
-    auto text(std::string_view text) -> Document& {
-        begin_item();
+    auto text(std::string_view text) -> Form& {
+        begin_value();
         append_ascii_json_string(out_, text);
         return *this;
     }
-    auto maybe_text(std::optional<std::string> const& maybe) -> Document& { return maybe ? text(*maybe) : null(); }
-    auto number(std::int64_t number) -> Document& {
-        begin_item();
-        append_json_number(out_, number);
-        return *this;
-    }
-    auto null() -> Document& {
-        begin_item();
+    auto maybe_text(std::optional<std::string> const& maybe) -> Form& {
+        if (maybe)
+            return text(*maybe);
+        begin_value();
         out_ += "null";
         return *this;
     }
-    auto texts(std::vector<std::string> const& items) -> Document& {
-        open('[');
-        for (auto const& item : items)
-            text(item);
-        return close(']');
+    auto number(std::int64_t number) -> Form& {
+        begin_value();
+        append_json_number(out_, number);
+        return *this;
     }
-    auto value(Python_Json const& value) -> Document& {
-        begin_item();
+    auto texts(std::vector<std::string> const& items) -> Form& {
+        return list(items, [this](std::string const& item) { append_ascii_json_string(out_, item); });
+    }
+    auto versions(std::vector<Hash_Ref::Version> const& items) -> Form& {
+        return list(items, [this](Hash_Ref::Version const& version) {
+            constexpr std::string_view form = R"({
+      "cache_id": $,
+      "timestamp": $
+    })";
+            out_ += Form(form, indent_).text(version.cache_id).number(to_millis(version.stored_at)).take();
+        });
+    }
+    /// A value of any kind; its lines stand as deep as the one that it begins in.
+    auto value(Python_Json const& value) -> Form& {
+        begin_value();
+        auto const blanks = blanks_of_line();
         auto const text = value.render({.indent_blanks = indent_});
-        for (char const c : text) { // its lines stand deeper here
+        for (char const c : text) {
             out_.push_back(c);
             if (c == '\n')
-                out_.append(depth_ * indent_, ' ');
+                out_.append(blanks, ' ');
         }
         return *this;
     }
-    auto take() -> Bytes { return std::move(out_); }
+    auto take() -> Bytes { return std::move(out_.append(rest_)); }
 
   private:
-    void begin_item() {
-        if (std::exchange(named_, false) || depth_ == 0)
-            return;
-        if (!std::exchange(first_, false))
-            out_.push_back(',');
-        new_line();
+    void begin_value() {
+        auto const place = rest_.find('$');
+        out_.append(rest_.substr(0, place));
+        rest_.remove_prefix(place + 1);
     }
-    void new_line() {
-        out_.push_back('\n');
-        out_.append(depth_ * indent_, ' ');
+    template <class Item, class Write>
+    auto list(std::vector<Item> const& items, Write&& write) -> Form& {
+        begin_value();
+        auto const blanks = blanks_of_line();
+        out_.push_back('[');
+        for (auto const& item : items) {
+            out_ += &item == items.data() ? "\n" : ",\n";
+            out_.append(blanks + indent_, ' ');
+            write(item);
+        }
+        if (!items.empty())
+            out_.append("\n").append(blanks, ' ');
+        out_.push_back(']');
+        return *this;
+    }
+    [[nodiscard]] auto blanks_of_line() const -> std::size_t {
+        auto const begin = out_.rfind('\n') + 1;
+        return out_.find_first_not_of(' ', begin) - begin;
     }
 
+    std::string_view rest_;
     std::size_t indent_;
     Bytes out_;
-    std::size_t depth_ = 0;
-    bool first_ = true;
-    bool named_ = false;
 };
 
-/// Reads members; the texts and lists that entries need beside those of Member_Reader.
-class Reader : public Member_Reader {
-  public:
-    explicit Reader(boost::json::object const& object) : Member_Reader(object), members_(object) {}
+/// Where a member of a document goes. A text that may be null may be missing, too.
+struct Field;
+using Place = std::variant<std::string*,
+                           std::optional<std::string>*,
+                           std::int64_t*,
+                           std::uint64_t*,
+                           Utc_Time*,
+                           std::optional<Python_Json>*,
+                           std::vector<std::string>*,
+                           std::vector<Hash_Ref::Version>*,
+                           std::span<Field const>>;
+struct Field {
+    std::string_view name;
+    Place place;
+};
 
-    auto maybe_text(std::string_view name) -> std::optional<std::string> {
-        auto const* found = members_.if_contains(name);
-        if (found == nullptr || found->is_null())
-            return std::nullopt;
-        return std::string(text(name));
-    }
-    auto texts(std::string_view name) -> std::vector<std::string> {
-        std::vector<std::string> all;
-        for (auto const& item : array(name)) {
-            if (auto const* one = item.if_string())
-                all.emplace_back(*one);
-            else
-                refuse(name);
-        }
-        return all;
-    }
-    auto time(std::string_view name) -> Utc_Time { return from_millis(signed_number(name)); }
-    /// The value, or what is wrong with it.
-    template <class Value>
-    auto checked(Value&& value, std::string_view what) -> Result<std::remove_cvref_t<Value>> {
-        if (good())
-            return std::forward<Value>(value);
-        return fail(Errc::corrupt_data, std::string(what) + ": member '" + std::string(first_bad()) + "' is wrong");
+/// Reads a document in one pass, each member into its place; members that nobody asks for are passed over.
+class Reader {
+  public:
+    /// @param  fields  at most 32, best in the order in which they stand there
+    /// @errors corrupt_data, naming a member that is missing or wrong
+    static auto read(std::string_view text, std::string_view what, std::span<Field const> fields) -> Result<void> {
+        Reader reader;
+        Json_Scanner object(text);
+        if (reader.members(object, fields))
+            return {};
+        return fail(Errc::corrupt_data,
+                    std::string(what) + (reader.wrong_.empty()
+                                             ? " does not hold one JSON object"
+                                             : ": member '" + std::string(reader.wrong_) + "' is wrong"));
     }
 
   private:
-    boost::json::object const& members_;
+    using Member = Json_Scanner::Member;
+
+    auto members(Json_Scanner& object, std::span<Field const> fields) -> bool {
+        std::uint32_t found = 0;
+        std::size_t next = 0;
+        for (Member member; object.next_or_enter(member, fields[next].name);) {
+            auto at = next;
+            if (!member.likely)
+                for (at = 0; at < fields.size() && fields[at].name != member.name;)
+                    ++at;
+            if (at == fields.size()) {
+                if (member.kind == Json_Scanner::Kind::nested && !object.skip(member))
+                    return false;
+                continue;
+            }
+            if (!std::visit([&](auto const& place) { return take(object, member, place); }, fields[at].place)) {
+                if (wrong_.empty())
+                    wrong_ = fields[at].name;
+                return false;
+            }
+            found |= std::uint32_t{1} << at;
+            next = (at + 1) % fields.size();
+        }
+        for (std::size_t i = 0; i < fields.size(); ++i)
+            if ((found >> i & 1) == 0 && !may_be_missing(fields[i].place)) {
+                wrong_ = fields[i].name;
+                return false;
+            }
+        return object.good();
+    }
+    static auto may_be_missing(Place const& place) -> bool {
+        return std::holds_alternative<std::optional<std::string>*>(place) ||
+               std::holds_alternative<std::optional<Python_Json>*>(place);
+    }
+
+    static auto take(Json_Scanner&, Member const& value, std::string* place) -> bool {
+        if (value.kind != Json_Scanner::Kind::string)
+            return false;
+        if (value.escaped)
+            return append_unescaped(*place, value.text);
+        place->assign(value.text);
+        return is_utf8(*place);
+    }
+    static auto take(Json_Scanner& object, Member const& value, std::optional<std::string>* place) -> bool {
+        return value.kind == Json_Scanner::Kind::null || take(object, value, &place->emplace());
+    }
+    static auto take(Json_Scanner&, Member const& value, std::int64_t* place) -> bool {
+        auto const number = parse_json_integer(value.text);
+        *place = number.value_or(0);
+        return value.kind == Json_Scanner::Kind::number && number;
+    }
+    static auto take(Json_Scanner& object, Member const& value, std::uint64_t* place) -> bool {
+        std::int64_t number = 0;
+        bool const good = take(object, value, &number) && number >= 0;
+        *place = static_cast<std::uint64_t>(number);
+        return good;
+    }
+    static auto take(Json_Scanner& object, Member const& value, Utc_Time* place) -> bool {
+        std::int64_t millis = 0;
+        bool const good = take(object, value, &millis);
+        *place = from_millis(millis);
+        return good;
+    }
+    static auto take(Json_Scanner& object, Member& value, std::optional<Python_Json>* place) -> bool {
+        if (value.kind == Json_Scanner::Kind::nested && !object.skip(value))
+            return false;
+        bool const quoted = value.kind == Json_Scanner::Kind::string;
+        auto parsed =
+            Python_Json::parse(quoted ? std::string_view(value.text.data() - 1, value.text.size() + 2) : value.text);
+        if (parsed)
+            *place = *std::move(parsed);
+        return parsed.has_value();
+    }
+    auto take(Json_Scanner& object, Member const& value, std::vector<std::string>* place) -> bool {
+        return each_item(object, value, [&](Json_Scanner& items, Member const& item) {
+            return take(items, item, &place->emplace_back());
+        });
+    }
+    auto take(Json_Scanner& object, Member const& value, std::vector<Hash_Ref::Version>* place) -> bool {
+        return each_item(object, value, [&](Json_Scanner& items, Member const& item) {
+            auto& version = place->emplace_back();
+            std::array<Field, 2> const fields{{{"cache_id", &version.cache_id}, {"timestamp", &version.stored_at}}};
+            return take(items, item, std::span<Field const>(fields));
+        });
+    }
+    auto take(Json_Scanner& object, Member const& value, std::span<Field const> fields) -> bool {
+        if (value.kind != Json_Scanner::Kind::nested)
+            return false;
+        auto nested = object.enter();
+        return members(nested, fields) && object.leave(nested);
+    }
+    template <class Take>
+    static auto each_item(Json_Scanner& object, Member const& value, Take&& take_item) -> bool {
+        if (value.kind != Json_Scanner::Kind::nested)
+            return false;
+        auto items = object.enter();
+        for (Member item; items.next_or_enter(item);)
+            if (!take_item(items, item))
+                return false;
+        return object.leave(items);
+    }
+
+    std::string_view wrong_;
 };
 
 /// May this path of an Id_Ref be followed?
 auto is_within(std::string_view path, std::string_view prefix) -> bool {
-    return path.starts_with(prefix) && Storage_Key::parse(path).has_value();
+    return path.starts_with(prefix) && Storage_Key::is_valid(path);
 }
 
 } // namespace
@@ -213,75 +321,96 @@ auto Entry_Folders::data_folders() const -> std::vector<std::string> {
 }
 
 auto config_document(Entry_Folders const& folders, std::string_view cache_key) -> Bytes {
-    Document out(4);
-    out.open();
-    out.name("exists_strategy").text("first");
-    out.name("file_id").text(folders.file_id);
-    out.name("file_key").text(cache_key);
-    out.name("file_paths").texts(folders.folders);
-    out.name("file_type").open();
-    if (folders.is_json) {
-        out.name("name").text("json");
-        out.name("content_type").text("application/json; charset=utf-8");
-        out.name("file_extension").text("json");
-        out.name("encoding").text("utf-8");
-        out.name("serialization").text("json");
-    } else {
-        out.name("name").text("binary");
-        out.name("content_type").text("application/octet-stream");
-        out.name("file_extension").text("bin");
-        out.name("encoding").null();
-        out.name("serialization").text("binary");
+    constexpr std::string_view of_json = R"({
+    "exists_strategy": "first",
+    "file_id": $,
+    "file_key": $,
+    "file_paths": $,
+    "file_type": {
+        "name": "json",
+        "content_type": "application/json; charset=utf-8",
+        "file_extension": "json",
+        "encoding": "utf-8",
+        "serialization": "json"
     }
-    return out.close().close().take();
+})";
+    constexpr std::string_view of_bytes = R"({
+    "exists_strategy": "first",
+    "file_id": $,
+    "file_key": $,
+    "file_paths": $,
+    "file_type": {
+        "name": "binary",
+        "content_type": "application/octet-stream",
+        "file_extension": "bin",
+        "encoding": null,
+        "serialization": "binary"
+    }
+})";
+    return Form(folders.is_json ? of_json : of_bytes, 4)
+        .text(folders.file_id)
+        .text(cache_key)
+        .texts(folders.folders)
+        .take();
 }
 
 auto Entry_Metadata::document() const -> Bytes {
-    Document out(4);
-    out.open();
-    out.name("content__hash").text(content_hash);
-    out.name("chain_hash").null();
-    out.name("previous_version_path").null();
-    out.name("content__size").number(static_cast<std::int64_t>(content_size_bytes));
-    out.name("tags").open('[').close(']');
-    out.name("timestamp").number(to_millis(written_at));
-    out.name("data").open();
-    out.name("cache_hash").text(cache_hash);
-    out.name("cache_key").text(cache_key);
-    out.name("cache_id").text(cache_id);
-    out.name("content_encoding").maybe_text(content_encoding);
-    out.name("file_id").text(file_id);
-    out.name("file_type").text(file_type);
-    out.name("json_field_path").maybe_text(json_field_path);
-    out.name("namespace").text(ns);
-    out.name("stored_at").number(to_millis(stored_at));
-    out.name("strategy").text(strategy);
-    return out.close().close().take();
+    constexpr std::string_view form = R"({
+    "content__hash": $,
+    "chain_hash": null,
+    "previous_version_path": null,
+    "content__size": $,
+    "tags": [],
+    "timestamp": $,
+    "data": {
+        "cache_hash": $,
+        "cache_key": $,
+        "cache_id": $,
+        "content_encoding": $,
+        "file_id": $,
+        "file_type": $,
+        "json_field_path": $,
+        "namespace": $,
+        "stored_at": $,
+        "strategy": $
+    }
+})";
+    return Form(form, 4)
+        .text(content_hash)
+        .number(static_cast<std::int64_t>(content_size_bytes))
+        .number(to_millis(written_at))
+        .text(cache_hash)
+        .text(cache_key)
+        .text(cache_id)
+        .maybe_text(content_encoding)
+        .text(file_id)
+        .text(file_type)
+        .maybe_text(json_field_path)
+        .text(ns)
+        .number(to_millis(stored_at))
+        .text(strategy)
+        .take();
 }
 
 auto Entry_Metadata::parse(Byte_View text) -> Result<Entry_Metadata> {
-    auto const object = parse_object(text, "the metadata of an entry");
-    if (!object)
-        return object.error();
-    Reader outer(*object);
-    Reader data(outer.object("data"));
     Entry_Metadata metadata;
-    metadata.content_hash = outer.text("content__hash");
-    metadata.content_size_bytes = outer.unsigned_number("content__size");
-    metadata.written_at = outer.time("timestamp");
-    metadata.cache_hash = data.text("cache_hash");
-    metadata.cache_key = data.text("cache_key");
-    metadata.cache_id = data.text("cache_id");
-    metadata.content_encoding = data.maybe_text("content_encoding");
-    metadata.file_id = data.text("file_id");
-    metadata.file_type = data.text("file_type");
-    metadata.json_field_path = data.maybe_text("json_field_path");
-    metadata.ns = data.text("namespace");
-    metadata.stored_at = data.time("stored_at");
-    metadata.strategy = data.text("strategy");
-    if (!data.good())
-        outer.refuse(data.first_bad());
-    return outer.checked(std::move(metadata), "the metadata of an entry");
+    Field const data[] = {{"cache_hash", &metadata.cache_hash},
+                          {"cache_key", &metadata.cache_key},
+                          {"cache_id", &metadata.cache_id},
+                          {"content_encoding", &metadata.content_encoding},
+                          {"file_id", &metadata.file_id},
+                          {"file_type", &metadata.file_type},
+                          {"json_field_path", &metadata.json_field_path},
+                          {"namespace", &metadata.ns},
+                          {"stored_at", &metadata.stored_at},
+                          {"strategy", &metadata.strategy}};
+    Field const fields[] = {{"content__hash", &metadata.content_hash},
+                            {"content__size", &metadata.content_size_bytes},
+                            {"timestamp", &metadata.written_at},
+                            {"data", std::span<Field const>(data)}};
+    if (auto const read = Reader::read(text, "the metadata of an entry", fields); !read)
+        return read.error();
+    return metadata;
 }
 
 void Hash_Ref::add(std::string_view cache_id, Utc_Time stored_at) {
@@ -310,44 +439,24 @@ auto Hash_Ref::path(std::string_view ns, std::string_view cache_hash) -> std::st
 }
 
 auto Hash_Ref::document() const -> Bytes {
-    Document out(2);
-    out.open();
-    out.name("cache_hash").text(cache_hash);
-    out.name("cache_ids").open('[');
-    for (auto const& version : versions) {
-        out.open();
-        out.name("cache_id").text(version.cache_id);
-        out.name("timestamp").number(to_millis(version.stored_at));
-        out.close();
-    }
-    out.close(']');
-    out.name("latest_id").text(latest_id);
-    out.name("total_versions").number(total_versions);
-    return out.close().take();
+    constexpr std::string_view form = R"({
+  "cache_hash": $,
+  "cache_ids": $,
+  "latest_id": $,
+  "total_versions": $
+})";
+    return Form(form, 2).text(cache_hash).versions(versions).text(latest_id).number(total_versions).take();
 }
 
 auto Hash_Ref::parse(Byte_View text) -> Result<Hash_Ref> {
-    constexpr std::string_view what = "the reference of a hash";
-    auto const object = parse_object(text, what);
-    if (!object)
-        return object.error();
-    Reader reader(*object);
     Hash_Ref ref;
-    ref.cache_hash = reader.text("cache_hash");
-    for (auto const& item : reader.array("cache_ids")) {
-        auto const* version = item.if_object();
-        if (version == nullptr) {
-            reader.refuse("cache_ids");
-            break;
-        }
-        Reader members(*version);
-        ref.versions.push_back({std::string(members.text("cache_id")), members.time("timestamp")});
-        if (!members.good())
-            reader.refuse("cache_ids");
-    }
-    ref.latest_id = reader.text("latest_id");
-    ref.total_versions = reader.signed_number("total_versions");
-    return reader.checked(std::move(ref), what);
+    Field const fields[] = {{"cache_hash", &ref.cache_hash},
+                            {"cache_ids", &ref.versions},
+                            {"latest_id", &ref.latest_id},
+                            {"total_versions", &ref.total_versions}};
+    if (auto const read = Reader::read(text, "the reference of a hash", fields); !read)
+        return read.error();
+    return ref;
 }
 
 auto Id_Ref::path(std::string_view ns, std::string_view cache_id) -> std::string {
@@ -356,70 +465,76 @@ auto Id_Ref::path(std::string_view ns, std::string_view cache_id) -> std::string
 }
 
 auto Id_Ref::document() const -> Bytes {
-    Document out(2);
-    out.open();
-    out.name("all_paths").open();
-    out.name("data").texts(all_paths.data);
-    out.name("by_hash").texts({all_paths.by_hash});
-    out.name("by_id").texts({all_paths.by_id});
-    out.close();
-    out.name("cache_id").text(cache_id);
-    out.name("cache_hash").text(cache_hash);
-    out.name("file_paths").open();
-    out.name("content_files").texts(content_files);
-    out.name("data_folders").texts(data_folders);
-    out.close();
-    out.name("file_type").text(file_type);
-    out.name("namespace").text(ns);
-    out.name("strategy").text(strategy);
-    out.name("timestamp").number(to_millis(stored_at));
-    if (source_value)
-        out.name("source_value").value(*source_value);
-    return out.close().take();
+    constexpr std::string_view without_source = R"({
+  "all_paths": {
+    "data": $,
+    "by_hash": [
+      $
+    ],
+    "by_id": [
+      $
+    ]
+  },
+  "cache_id": $,
+  "cache_hash": $,
+  "file_paths": {
+    "content_files": $,
+    "data_folders": $
+  },
+  "file_type": $,
+  "namespace": $,
+  "strategy": $,
+  "timestamp": $
+})";
+    constexpr std::string_view with_source = R"(,
+  "source_value": $
+})";
+    // One form: its end is the other one's beginning.
+    static auto const whole = std::string(without_source.substr(0, without_source.size() - 2)).append(with_source);
+    Form form(source_value ? std::string_view(whole) : without_source, 2);
+    form.texts(all_paths.data)
+        .text(all_paths.by_hash)
+        .text(all_paths.by_id)
+        .text(cache_id)
+        .text(cache_hash)
+        .texts(content_files)
+        .texts(data_folders)
+        .text(file_type)
+        .text(ns)
+        .text(strategy)
+        .number(to_millis(stored_at));
+    return source_value ? form.value(*source_value).take() : form.take();
 }
 
 auto Id_Ref::parse(Byte_View text) -> Result<Id_Ref> {
     constexpr std::string_view what = "the reference of an id";
-    auto const object = parse_object(text, what);
-    if (!object)
-        return object.error();
-    Reader reader(*object);
-    Reader paths(reader.object("all_paths"));
-    Reader files(reader.object("file_paths"));
     Id_Ref ref;
-    auto const one = [&](std::string_view name) {
-        auto const all = paths.texts(name);
-        if (all.size() != 1)
-            paths.refuse(name);
-        return all.empty() ? std::string() : all.front();
-    };
-    ref.all_paths = {paths.texts("data"), one("by_hash"), one("by_id")};
-    ref.cache_id = reader.text("cache_id");
-    ref.cache_hash = reader.text("cache_hash");
-    ref.content_files = files.texts("content_files");
-    ref.data_folders = files.texts("data_folders");
-    ref.file_type = reader.text("file_type");
-    ref.ns = reader.text("namespace");
-    ref.strategy = reader.text("strategy");
-    ref.stored_at = reader.time("timestamp");
-    if (object->contains("source_value")) {
-        // Read from the text again: Boost.JSON does not keep what Python's numbers and strings can hold.
-        auto const whole = Python_Json::parse(text);
-        if (!whole)
-            return fail(Errc::corrupt_data, std::string(what) + ": " + whole.error().context);
-        ref.source_value = *whole->find("source_value");
-    }
-    if (!paths.good())
-        reader.refuse("all_paths");
+    std::vector<std::string> by_hash, by_id;
+    Field const paths[] = {{"data", &ref.all_paths.data}, {"by_hash", &by_hash}, {"by_id", &by_id}};
+    Field const files[] = {{"content_files", &ref.content_files}, {"data_folders", &ref.data_folders}};
+    Field const fields[] = {{"all_paths", std::span<Field const>(paths)},
+                            {"cache_id", &ref.cache_id},
+                            {"cache_hash", &ref.cache_hash},
+                            {"file_paths", std::span<Field const>(files)},
+                            {"file_type", &ref.file_type},
+                            {"namespace", &ref.ns},
+                            {"strategy", &ref.strategy},
+                            {"timestamp", &ref.stored_at},
+                            {"source_value", &ref.source_value}};
+    if (auto const read = Reader::read(text, what, fields); !read)
+        return read.error();
     auto const data = namespace_prefix(ref.ns).append("data/");
     auto const refs = namespace_prefix(ref.ns).append("refs/");
+    bool good =
+        by_hash.size() == 1 && by_id.size() == 1 && is_within(by_hash.front(), refs) && is_within(by_id.front(), refs);
     for (auto const* list : {&ref.all_paths.data, &ref.content_files, &ref.data_folders})
         for (auto const& path : *list)
-            if (!is_within(path, data))
-                reader.refuse("file_paths");
-    if (!files.good() || !is_within(ref.all_paths.by_hash, refs) || !is_within(ref.all_paths.by_id, refs))
-        reader.refuse("file_paths");
-    return reader.checked(std::move(ref), what);
+            good = good && is_within(path, data);
+    if (!good)
+        return fail(Errc::corrupt_data, std::string(what) + ": a path leads out of its namespace or is missing");
+    ref.all_paths.by_hash = std::move(by_hash.front());
+    ref.all_paths.by_id = std::move(by_id.front());
+    return ref;
 }
 
 } // namespace memfs_cache

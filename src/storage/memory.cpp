@@ -17,34 +17,40 @@ struct Block {
     std::size_t capacity = 0;
     std::size_t size = 0;
     std::uint64_t start = 0;
+
+    /// Appends those of its bytes that lie in [from, to).
+    void copy(std::uint64_t from, std::uint64_t to, Bytes& out) const {
+        auto const begin = std::max(from, start);
+        auto const end = std::min(to, start + size);
+        if (begin < end)
+            out.append(bytes.get() + (begin - start), static_cast<std::size_t>(end - begin));
+    }
 };
 
 class Value {
   public:
     explicit Value(Byte_View bytes) { append(bytes); }
 
-    [[nodiscard]] auto size() const noexcept -> std::uint64_t {
-        return blocks_.empty() ? 0 : blocks_.back().start + blocks_.back().size;
-    }
+    [[nodiscard]] auto size() const noexcept -> std::uint64_t { return last_.start + last_.size; }
 
     void append(Byte_View bytes) {
         if (bytes.empty())
             return;
-        if (blocks_.empty() || blocks_.back().capacity - blocks_.back().size < bytes.size())
+        if (last_.capacity - last_.size < bytes.size())
             add_block(bytes.size());
-        auto& last = blocks_.back();
-        std::memcpy(last.bytes.get() + last.size, bytes.data(), bytes.size());
-        last.size += bytes.size();
+        std::memcpy(last_.bytes.get() + last_.size, bytes.data(), bytes.size());
+        last_.size += bytes.size();
     }
 
-    /// The blocks that hold bytes [from, to), not yet cut to it.
-    [[nodiscard]] auto blocks_of(std::uint64_t from, std::uint64_t to) const -> std::vector<Block> {
-        auto first = std::upper_bound(blocks_.begin(), blocks_.end(), from,
+    /// The blocks that hold bytes [from, to), not yet cut to it: the last one, and those before it.
+    [[nodiscard]] auto last_block() const noexcept -> Block const& { return last_; }
+    [[nodiscard]] auto earlier_blocks(std::uint64_t from, std::uint64_t to) const -> std::vector<Block> {
+        auto first = std::upper_bound(earlier_.begin(), earlier_.end(), from,
                                       [](std::uint64_t offset, Block const& block) { return offset < block.start; });
-        if (first != blocks_.begin())
+        if (first != earlier_.begin())
             --first;
         auto const last = std::lower_bound(
-            first, blocks_.end(), to, [](Block const& block, std::uint64_t offset) { return block.start < offset; });
+            first, earlier_.end(), to, [](Block const& block, std::uint64_t offset) { return block.start < offset; });
         return {first, last};
     }
 
@@ -53,11 +59,16 @@ class Value {
     /// small logs waste memory nor large ones are ever moved.
     void add_block(std::size_t at_least) {
         constexpr std::uint64_t largest_reserve = 4U << 20U;
-        auto const capacity = std::max<std::size_t>(at_least, std::min(size(), largest_reserve));
-        blocks_.push_back({std::shared_ptr<char[]>(new char[capacity]), capacity, 0, size()});
+        auto const start = size();
+        auto const capacity = std::max<std::size_t>(at_least, std::min(start, largest_reserve));
+        Block fresh{std::make_shared_for_overwrite<char[]>(capacity), capacity, 0, start};
+        if (start > 0)
+            earlier_.push_back(std::move(last_));
+        last_ = std::move(fresh);
     }
 
-    std::vector<Block> blocks_;
+    Block last_; ///< most values have no other
+    std::vector<Block> earlier_;
 };
 
 struct Stored {
@@ -85,8 +96,29 @@ struct Storage_Memory::State {
         return false;
     }
 
+    /// The object of a key, or else the one that it would stand before. What belongs together is written together, so the
+    /// places beside the last new object are looked at first.
+    [[nodiscard]] auto place_of(std::string const& key) -> Objects::iterator {
+        if (auto near = last_new; near != objects.end()) {
+            bool const is_behind = near->first < key;
+            if (is_behind && (++near == objects.end() || key <= near->first))
+                return near;
+            if (!is_behind && (near == objects.begin() || std::prev(near)->first < key))
+                return near;
+        }
+        return objects.lower_bound(key);
+    }
+    [[nodiscard]] auto is_at(Objects::iterator place, std::string const& key) const -> bool {
+        return place != objects.end() && place->first == key;
+    }
+    auto make(Objects::iterator place, std::string const& key, Value value) -> Version {
+        last_new = objects.emplace_hint(place, key, Stored{std::move(value), ++last_version});
+        return token(last_version);
+    }
+
     mutable std::shared_mutex mutex;
     Objects objects;
+    Objects::iterator last_new = objects.end();
     std::uint64_t last_version = 0;
     mutable Operation_Counters counters;
 };
@@ -97,7 +129,8 @@ auto Storage_Memory::operator=(Storage_Memory&&) noexcept -> Storage_Memory& = d
 Storage_Memory::~Storage_Memory() = default;
 
 auto Storage_Memory::get(Storage_Key const& key, Byte_Range range) const -> Result<std::optional<Object>> {
-    std::vector<Block> blocks;
+    std::vector<Block> earlier;
+    Block last;
     std::uint64_t from = 0;
     std::uint64_t to = 0;
     Object object;
@@ -111,16 +144,14 @@ auto Storage_Memory::get(Storage_Key const& key, Byte_Range range) const -> Resu
         auto const& value = found->second.value;
         from = std::min(range.offset, value.size());
         to = from + std::min(range.length, value.size() - from);
-        blocks = value.blocks_of(from, to);
+        earlier = value.earlier_blocks(from, to);
+        last = value.last_block();
         object.version = token(found->second.version);
     }
     object.bytes.reserve(static_cast<std::size_t>(to - from));
-    for (auto const& block : blocks) {
-        auto const begin = std::max(from, block.start);
-        auto const end = std::min(to, block.start + block.size);
-        if (begin < end)
-            object.bytes.append(block.bytes.get() + (begin - block.start), static_cast<std::size_t>(end - begin));
-    }
+    for (auto const& block : earlier)
+        block.copy(from, to, object.bytes);
+    last.copy(from, to, object.bytes);
     state_->counters.read(object.bytes.size());
     return std::optional<Object>(std::move(object));
 }
@@ -130,17 +161,15 @@ auto Storage_Memory::put(Storage_Key const& key, Byte_View bytes, Precondition c
     state_->counters.write(bytes.size());
     Value value(bytes); // copied before the lock, and what it replaces is freed after it
     std::lock_guard const lock(state_->mutex);
-    auto const found = state_->objects.find(key.str());
-    if (!state_->holds(found, when))
+    auto const place = state_->place_of(key.str());
+    bool const exists = state_->is_at(place, key.str());
+    if (!state_->holds(exists ? place : state_->objects.end(), when))
         return Put_Outcome{Put_State::not_applied, {}};
-    auto const version = ++state_->last_version;
-    if (found == state_->objects.end()) {
-        state_->objects.emplace(key.str(), Stored{std::move(value), version});
-    } else {
-        std::swap(found->second.value, value);
-        found->second.version = version;
-    }
-    return Put_Outcome{Put_State::applied, token(version)};
+    if (!exists)
+        return Put_Outcome{Put_State::applied, state_->make(place, key.str(), std::move(value))};
+    std::swap(place->second.value, value);
+    place->second.version = ++state_->last_version;
+    return Put_Outcome{Put_State::applied, token(place->second.version)};
 }
 
 auto Storage_Memory::erase(Storage_Key const& key, Precondition const& when) -> Result<bool> {
@@ -150,6 +179,8 @@ auto Storage_Memory::erase(Storage_Key const& key, Precondition const& when) -> 
     auto const found = state_->objects.find(key.str());
     if (found == state_->objects.end() || !state_->holds(found, when))
         return false;
+    if (state_->last_new == found)
+        state_->last_new = state_->objects.end();
     erased = state_->objects.extract(found);
     return true;
 }
@@ -177,18 +208,15 @@ auto Storage_Memory::append(Storage_Key const& key, std::uint64_t at, Byte_View 
     -> Result<Put_Outcome> {
     state_->counters.append(bytes.size());
     std::lock_guard const lock(state_->mutex);
-    auto const found = state_->objects.find(key.str());
-    auto const size = found == state_->objects.end() ? 0 : found->second.value.size();
-    if (size != at)
+    auto const place = state_->place_of(key.str());
+    bool const exists = state_->is_at(place, key.str());
+    if (at != (exists ? place->second.value.size() : 0))
         return Put_Outcome{Put_State::not_applied, {}};
-    auto const version = ++state_->last_version;
-    if (found == state_->objects.end()) {
-        state_->objects.emplace(key.str(), Stored{Value(bytes), version});
-    } else {
-        found->second.value.append(bytes);
-        found->second.version = version;
-    }
-    return Put_Outcome{Put_State::applied, token(version)};
+    if (!exists)
+        return Put_Outcome{Put_State::applied, state_->make(place, key.str(), Value(bytes))};
+    place->second.value.append(bytes);
+    place->second.version = ++state_->last_version;
+    return Put_Outcome{Put_State::applied, token(place->second.version)};
 }
 
 auto Storage_Memory::sync() -> Result<void> { return {}; }

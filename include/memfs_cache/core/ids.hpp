@@ -18,6 +18,7 @@ class Storage_Key {
 
     /// @errors invalid_argument, naming the rule that is broken and never the text itself.
     [[nodiscard]] static auto parse(std::string_view text) -> Result<Storage_Key>;
+    [[nodiscard]] static auto is_valid(std::string_view text) noexcept -> bool;
 
     /// For keys that the library composes from validated parts; throws Cache_Error like parse().value() if it is wrong.
     explicit Storage_Key(std::string_view text) : Storage_Key(parse(text).value()) {}

@@ -33,11 +33,20 @@ class Json_Scanner {
     /// @param  likely  the name that it may well have, without escapes: so the name is compared where it stands instead of looked at
     ///                 byte by byte
     [[nodiscard]] auto next(Member& member, std::string_view likely = {}) noexcept -> bool;
+    /// The same, but stops before what a nested value holds: walk enter() to its end and leave() it, or skip() it.
+    [[nodiscard]] auto next_or_enter(Member& member, std::string_view likely = {}) noexcept -> bool;
+    /// A walk over the nested value; the items of an array are members without names.
+    [[nodiscard]] auto enter() const noexcept -> Json_Scanner { return {at_, end_, true}; }
+    /// @return whether the walk over the nested value came to a good end
+    auto leave(Json_Scanner const& nested) noexcept -> bool;
+    /// @return whether the nested value ends
+    auto skip(Member& member) noexcept -> bool { return take_nested(member.text) || fail(); }
     /// After next() gave false: was the whole text one object?
     [[nodiscard]] auto good() const noexcept -> bool { return state_ == State::done; }
 
   private:
     enum class State : std::uint8_t { first, later, done, bad };
+    Json_Scanner(char const* at, char const* end, bool is_nested) noexcept;
     auto fail() noexcept -> bool {
         state_ = State::bad;
         return false;
@@ -52,12 +61,15 @@ class Json_Scanner {
         ++at_;
         return true;
     }
-    [[nodiscard]] auto take_name(std::string_view& name, std::string_view likely) noexcept -> bool;
+    [[nodiscard]] auto take_name(Member& member, std::string_view likely) noexcept -> bool;
+    [[nodiscard]] auto take_likely_name(std::string_view& name, std::string_view likely) noexcept -> bool;
     [[nodiscard]] auto take_string(std::string_view& text, bool& escaped) noexcept -> bool;
     [[nodiscard]] auto take_nested(std::string_view& text) noexcept -> bool;
 
     char const* at_;
     char const* end_;
+    bool is_nested_;
+    char close_ = '}';
     State state_ = State::first;
 };
 

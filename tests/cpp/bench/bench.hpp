@@ -36,6 +36,7 @@ using Rows = std::vector<Row>;
 [[nodiscard]] auto storage_rows() -> Rows;
 [[nodiscard]] auto events_rows() -> Rows;
 [[nodiscard]] auto entries_rows() -> Rows;
+[[nodiscard]] auto tokens_rows() -> Rows;
 [[nodiscard]] auto analytics_rows() -> Rows;
 #ifdef MEMFS_CACHE_BENCH_SERVER
 [[nodiscard]] auto server_rows() -> Rows;

@@ -50,6 +50,49 @@ auto is_good(std::string_view text) -> bool {
     return scanner.good();
 }
 
+/// Everything, by walking into what is nested; every third nested value is passed over instead.
+auto walk(Json_Scanner& scanner, std::vector<Found>& found) -> bool {
+    for (Json_Scanner::Member member; scanner.next_or_enter(member);) {
+        if (member.kind == Kind::nested && found.size() % 3 != 0) {
+            found.push_back({std::string(member.name), member.kind, "entered"});
+            auto nested = scanner.enter();
+            if (!walk(nested, found) || !scanner.leave(nested))
+                return false;
+            continue;
+        }
+        if (member.kind == Kind::nested && !scanner.skip(member))
+            return false;
+        found.push_back({std::string(member.name), member.kind, std::string(member.text)});
+    }
+    return scanner.good();
+}
+/// The same of a parsed value, in which strings stand as JSON and names as they were written.
+void walk(boost::json::value const& value, std::vector<Found>& found) {
+    auto const add = [&](std::string const& name, boost::json::value const& item) {
+        auto const kind = item.is_string()                      ? Kind::string
+                          : item.is_object() || item.is_array() ? Kind::nested
+                          : item.is_bool()                      ? Kind::boolean
+                          : item.is_null()                      ? Kind::null
+                                                                : Kind::number;
+        auto const text = boost::json::serialize(item);
+        bool const entered = kind == Kind::nested && found.size() % 3 != 0;
+        found.push_back({name, kind,
+                         entered                ? "entered"
+                         : kind == Kind::string ? text.substr(1, text.size() - 2)
+                                                : text});
+        if (entered)
+            walk(item, found);
+    };
+    if (auto const* object = value.if_object())
+        for (auto const& [name, item] : *object) {
+            auto const quoted = boost::json::serialize(boost::json::value(name));
+            add(quoted.substr(1, quoted.size() - 2), item);
+        }
+    else
+        for (auto const& item : value.as_array())
+            add("", item);
+}
+
 auto unescaped(std::string_view content) -> std::string {
     std::string out = "before ";
     return append_unescaped(out, content) ? out.substr(7) : "refused";
@@ -199,6 +242,33 @@ TEST_SUITE("core/json_scan") {
                 ++at;
             }
             CHECK_FALSE(is_good(std::string_view(text).substr(0, random() % text.size())));
+        }
+    }
+
+    TEST_CASE("a walk into nested values finds what Boost.JSON finds there, and comes to no good end in half of them") {
+        std::uint32_t const seed = 34;
+        CAPTURE(seed);
+        std::mt19937 random(seed);
+        for (int i = 0; i < 2'000; ++i) {
+            boost::json::object object;
+            for (auto size = random() % 6; size > 0; --size)
+                object["n" + std::to_string(random() % 100)] = random_value(random, 4);
+            auto const text = boost::json::serialize(object);
+            CAPTURE(text);
+            std::vector<Found> found, expected;
+            Json_Scanner scanner(text);
+            REQUIRE(walk(scanner, found));
+            walk(object, expected);
+            REQUIRE(found == expected);
+            Json_Scanner cut(std::string_view(text).substr(0, random() % text.size()));
+            CHECK_FALSE(walk(cut, found));
+        }
+        for (std::string_view const text :
+             {R"({"x":[1},"y":2})", R"({"x":{"y":1]})", R"({"x":[1,]})", R"({"x":[[1]})"}) {
+            CAPTURE(text);
+            std::vector<Found> found{{}}; // so that the first nested value is walked into
+            Json_Scanner scanner(text);
+            CHECK_FALSE(walk(scanner, found));
         }
     }
 

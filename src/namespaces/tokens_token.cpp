@@ -2,6 +2,7 @@
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/civil.hpp>
 #include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/namespaces/tokens/token.hpp>
 
 #include <boost/json.hpp>
@@ -67,19 +68,32 @@ void Token_Record::begin_write(std::string write_id) {
 }
 
 auto Token_Record::to_json() const -> Bytes {
-    return json_text({{"v", 1},
-                      {"token_name", token_name},
-                      {"cache_id", cache_id},
-                      {"cache_hash", cache_hash},
-                      {"usage_limit", usage_limit},
-                      {"usage_count", usage_count},
-                      {"created_by", created_by},
-                      {"created_at", to_millis(created_at)},
-                      {"expires_at", to_millis(expires_at)},
-                      {"revoked_at", to_millis(revoked_at)},
-                      {"last_used_at", to_millis(last_used_at)},
-                      {"metadata", metadata},
-                      {"write_ids", boost::json::value_from(write_ids)}});
+    constexpr std::size_t usual_bytes = 1'024;
+    Bytes out;
+    out.reserve(usual_bytes);
+    auto const text = [&](std::string_view name, std::string_view value) {
+        out += name;
+        append_json_string(out, value);
+    };
+    auto const number = [&](std::string_view name, auto value) {
+        out += name;
+        append_json_number(out, value);
+    };
+    text(R"({"v":1,"token_name":)", token_name);
+    text(R"(,"cache_id":)", cache_id);
+    text(R"(,"cache_hash":)", cache_hash);
+    number(R"(,"usage_limit":)", usage_limit);
+    number(R"(,"usage_count":)", usage_count);
+    text(R"(,"created_by":)", created_by);
+    number(R"(,"created_at":)", to_millis(created_at));
+    number(R"(,"expires_at":)", to_millis(expires_at));
+    number(R"(,"revoked_at":)", to_millis(revoked_at));
+    number(R"(,"last_used_at":)", to_millis(last_used_at));
+    out.append(R"(,"metadata":)").append(metadata.empty() ? "{}" : json_text(metadata));
+    out += R"(,"write_ids":[)";
+    for (auto const& id : write_ids)
+        text(&id == write_ids.data() ? "" : ",", id);
+    return out += "]}";
 }
 
 auto Token_Record::parse(Byte_View text) -> Result<Token_Record> {

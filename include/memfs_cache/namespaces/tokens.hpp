@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <vector>
 
 namespace memfs_cache {
@@ -323,7 +324,7 @@ class Tokens {
         if (!name)
             return Desk_Ptr();
         {
-            std::lock_guard const lock(mutex_);
+            std::shared_lock const lock(desks_mutex_);
             if (auto const found = desks_.find(*name); found != desks_.end())
                 return found->second;
         }
@@ -337,7 +338,7 @@ class Tokens {
             return Desk_Ptr();
         auto fresh =
             std::make_shared<Desk>(storage_, token_key((*cache_id)->str()), log_->clock(), *name, (*cache_id)->str());
-        std::lock_guard const lock(mutex_);
+        std::unique_lock const lock(desks_mutex_);
         if (desks_.size() >= most_desks) // whoever has one keeps it; limits hold between desks, too
             desks_.clear();
         return desks_.try_emplace(*name, std::move(fresh)).first->second;
@@ -369,10 +370,10 @@ class Tokens {
 
     auto consume(Desk& desk, Use_Of_Token const& use) -> Result<Token_Use> {
         Consume consume;
-        auto const token = desk.token.change(consume);
-        if (!token)
-            return token.error();
-        if (!*token)
+        auto const known = desk.token.change(consume);
+        if (!known)
+            return known.error();
+        if (!*known)
             return refused_unknown();
         record(desk, use, consume);
         return consume.outcome;
@@ -399,7 +400,7 @@ class Tokens {
 
     /// Takes back a use that another caller with the same action_id has made as well.
     auto give_back(Desk& desk) -> Result<void> {
-        auto const done = change_with(desk, [](Token_Record& token, Utc_Time) {
+        auto const done = change_with(desk, [](Token_Record& token, Utc_Time) -> Result<bool> {
             if (token.usage_count == 0)
                 return false;
             --token.usage_count;
@@ -417,20 +418,30 @@ class Tokens {
         return *token ? outcome_of(**token, Token_Status::active) : refused_unknown();
     }
 
+    /// @param  change  (Token_Record&, Utc_Time) -> Result<bool>: whether it changed anything
+    /// @return the token afterwards; nothing if there is no such token
     template <class Change>
     auto change_with(Desk& desk, Change&& change) -> Result<std::optional<Token_Record>> {
         class Do final : public Token_Change {
           public:
             explicit Do(Change& change) : change_(change) {}
-            auto apply(Token_Record& token, Utc_Time now) -> bool override { return change_(token, now); }
+            auto apply(Token_Record& token, Utc_Time now) -> bool override {
+                auto const changed = change_(token, now);
+                outcome = changed ? Result<std::optional<Token_Record>>(token) : changed.error();
+                return changed && *changed;
+            }
+            Result<std::optional<Token_Record>> outcome = std::optional<Token_Record>();
 
           private:
             Change& change_;
         } doing(change);
-        return desk.token.change(doing);
+        if (auto const known = desk.token.change(doing); !known)
+            return known.error();
+        else if (!*known)
+            return std::optional<Token_Record>();
+        return std::move(doing.outcome);
     }
 
-    /// @param  change  (Token_Record&, Utc_Time) -> Result<bool>
     template <class Change>
     auto edit(std::string_view token_name, Change&& change) -> Result<Token> {
         auto const desk = find_desk(token_name);
@@ -438,16 +449,9 @@ class Tokens {
             return desk.error();
         if (!*desk)
             return unknown_token();
-        std::optional<Error> refused;
-        auto const token = change_with(**desk, [&](Token_Record& record, Utc_Time now) {
-            Result<bool> const changed = change(record, now);
-            refused = changed ? std::nullopt : std::optional(changed.error());
-            return changed && *changed;
-        });
+        auto const token = change_with(**desk, change);
         if (!token)
             return token.error();
-        if (refused)
-            return *refused;
         if (!*token)
             return unknown_token();
         return shown(**token);
@@ -525,8 +529,8 @@ class Tokens {
     LETS_Aggregator<Storage, Token_Event, Tokens_Summary> aggregator_;
     std::atomic<std::uint64_t> lost_events_{0};
 
-    std::mutex mutex_;
-    std::map<std::string, Desk_Ptr, std::less<>> desks_; ///< by name; guarded by mutex_
+    std::shared_mutex desks_mutex_;
+    std::map<std::string, Desk_Ptr, std::less<>> desks_; ///< by name
 };
 
 } // namespace memfs_cache

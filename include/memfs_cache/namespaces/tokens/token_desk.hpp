@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -42,25 +43,19 @@ class Token_Desk {
     Token_Desk(Storage& storage, Storage_Key key, Clock_Ptr clock)
         : storage_(storage), key_(std::move(key)), clock_(std::move(clock)) {}
 
-    /// @return the token after the change; nothing if there is no such token
+    /// @return whether there is such a token
     /// @errors what the storage says; unavailable if the outcome is not known or others change the token all the time
-    [[nodiscard]] auto change(Token_Change& change) -> Result<std::optional<Token_Record>> {
+    [[nodiscard]] auto change(Token_Change& change) -> Result<bool> {
         Ticket ticket{&change, std::nullopt};
         std::unique_lock lock(mutex_);
         waiting_.push_back(&ticket);
+        // A write to memory is over before a thread has fallen asleep.
+        for (int turns = 0; turns < patience && busy_ && !ticket.outcome; ++turns)
+            give_way(lock);
         while (busy_ && !ticket.outcome)
             served_.wait(lock);
-        if (!ticket.outcome) {
-            busy_ = true;
-            auto const batch = std::exchange(waiting_, {});
-            lock.unlock();
-            auto const outcome = serve_guarded(batch);
-            lock.lock();
-            for (auto* const one : batch)
-                one->outcome = outcome;
-            busy_ = false;
-            served_.notify_all();
-        }
+        if (!ticket.outcome)
+            lead(lock);
         return *std::move(ticket.outcome);
     }
 
@@ -73,7 +68,7 @@ class Token_Desk {
     }
 
   private:
-    using Outcome = Result<std::optional<Token_Record>>;
+    using Outcome = Result<bool>; ///< whether there is such a token
     struct Ticket {
         Token_Change* change;
         std::optional<Outcome> outcome;
@@ -83,6 +78,32 @@ class Token_Desk {
         Version version;
     };
     enum class Fate { applied, never, unknown };
+    static constexpr int patience = 16;
+
+    static void give_way(std::unique_lock<std::mutex>& lock) {
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+    }
+
+    /// Serves all who wait.
+    void lead(std::unique_lock<std::mutex>& lock) {
+        busy_ = true;
+        // Those who were served together come back together: a write that waits for them costs less than one more.
+        for (std::size_t came = 0; came < waiting_.size() && waiting_.size() < last_served_;) {
+            came = waiting_.size();
+            give_way(lock);
+        }
+        auto const batch = std::exchange(waiting_, {});
+        last_served_ = batch.size();
+        lock.unlock();
+        auto const outcome = serve_guarded(batch);
+        lock.lock();
+        for (auto* const one : batch)
+            one->outcome = outcome;
+        busy_ = false;
+        served_.notify_all();
+    }
 
     auto load() const -> Result<std::optional<State>> {
         auto const found = storage_.get(key_);
@@ -116,23 +137,22 @@ class Token_Desk {
                 if (!loaded)
                     return loaded.error();
                 if (!*loaded)
-                    return std::optional<Token_Record>();
+                    return false;
                 known_ = std::move(*loaded);
             }
-            auto next = known_->token;
             auto const now = clock_->now();
             bool changed = false;
             for (auto* const ticket : batch)
-                changed = ticket->change->apply(next, now) || changed;
+                changed = ticket->change->apply(known_->token, now) || changed;
             if (!changed) {
                 if (is_fresh)
-                    return std::optional(std::move(next));
+                    return true;
                 known_.reset(); // a refusal needs the newest state
                 continue;
             }
-            switch (write(std::move(next))) {
+            switch (write(*std::exchange(known_, std::nullopt))) {
             case Fate::applied:
-                return std::optional(known_->token);
+                return true;
             case Fate::never:
                 continue;
             case Fate::unknown:
@@ -143,17 +163,20 @@ class Token_Desk {
         return fail(Errc::unavailable, key_.str() + " was changed by others 64 times in a row; try again");
     }
 
-    /// Writes over the known state. Afterwards the known state is the newest, or none.
-    auto write(Token_Record next) -> Fate {
+    /// Writes a changed token over the version that it was derived from. Afterwards the known state is the newest, or
+    /// none.
+    auto write(State next) -> Fate {
         constexpr int most_tries = 8;
-        auto const base = *std::exchange(known_, std::nullopt);
+        auto const base_version = next.version;
+        auto const base_write = next.token.write_ids.empty() ? std::string() : next.token.write_ids.back();
         auto const write_id = random_hex(7);
-        next.begin_write(write_id);
-        auto const bytes = next.to_json();
+        next.token.begin_write(write_id);
+        auto const bytes = next.token.to_json();
         for (int tries = 0; tries < most_tries; ++tries) {
-            auto const put = storage_.put(key_, bytes, Precondition::only_if(base.version));
+            auto put = storage_.put(key_, bytes, Precondition::only_if(base_version));
             if (put && put->state == Put_State::applied) {
-                known_ = State{std::move(next), put->version};
+                next.version = std::move(put->version);
+                known_ = std::move(next);
                 return Fate::applied;
             }
             if (tries == 0 && put && put->state == Put_State::not_applied)
@@ -169,13 +192,11 @@ class Token_Desk {
                 known_ = std::move(now);
                 return Fate::applied;
             }
-            if (now.version == base.version)
+            if (now.version == base_version)
                 continue; // it may still land: nothing else may be written before it is known, but the same bytes may
             // A version never comes back, so the write named one that is gone. That the state which it was derived from
             // is still among the last ones shows that no trace of it has been forgotten.
-            bool const covers_base =
-                base.token.write_ids.empty() || now.token.was_written_by(base.token.write_ids.back());
-            if (!covers_base)
+            if (!base_write.empty() && !now.token.was_written_by(base_write))
                 return Fate::unknown;
             known_ = std::move(now);
             return Fate::never;
@@ -190,8 +211,9 @@ class Token_Desk {
     std::mutex mutex_;
     std::condition_variable served_;
     std::vector<Ticket*> waiting_;
-    bool busy_ = false;
-    std::optional<State> known_; ///< the newest state that this process has seen
+    std::size_t last_served_ = 0; ///< how many at once
+    bool busy_ = false;           ///< somebody leads
+    std::optional<State> known_;  ///< the newest state that this process has seen
 };
 
 } // namespace memfs_cache

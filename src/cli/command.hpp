@@ -7,6 +7,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ auto add_serve(CLI::App& app) -> Subcommand;
 auto add_import(CLI::App& app) -> Subcommand;
 auto add_query(CLI::App& app) -> Subcommand;
 auto add_pulse(CLI::App& app) -> Subcommand;
+auto add_tokens(CLI::App& app) -> Subcommand;
 
 /// Ends the subcommand: main() says the error on stderr and exits with the code.
 struct Failure {
@@ -52,6 +54,16 @@ auto about(std::string const& subject, memfs_cache::Result<T> result) -> memfs_c
 
 /// Says on stderr what went wrong.
 void complain(std::string_view sentence);
+
+/// An option with its variable in the environment and its default in the help.
+template <class T>
+auto add(CLI::App& command, std::string const& name, T& value, std::string const& help) -> CLI::Option* {
+    auto variable = "MEMFS_CACHE_" + name;
+    std::transform(variable.begin(), variable.end(), variable.begin(), [](char c) {
+        return c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
+    return command.add_option("--" + name, value, help)->capture_default_str()->envname(variable);
+}
 
 /// The options that every subcommand takes: where the store is and how its log was begun.
 struct Store_Options {

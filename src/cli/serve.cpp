@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
 #include <memfs_cache/http/admin_api.hpp>
+#include <memfs_cache/http/public_api.hpp>
 #include <memfs_cache/http/static_files.hpp>
 #include <memfs_cache/server/open_files.hpp>
 #include <memfs_cache/server/server.hpp>
 #include <memfs_cache/server/stop_signals.hpp>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -26,6 +26,8 @@ struct Serve_Options {
     std::string trusted_proxies;
     std::string exclude_paths;
     std::string visitor_key = "ip";
+    std::string share_url_base;
+    std::uint32_t token_check_per_minute = 30;
     bool keep_country = true;
     std::uint64_t flush_interval_ms = 100;
     std::uint64_t buffer_bytes = Event_Log_Options().buffer_bytes;
@@ -52,6 +54,10 @@ auto service_options(Serve_Options const& options) -> Service_Options {
                                                             : Visitor_Key::ip;
     analytics.trusted_proxies = or_exit(about("--trusted-proxies", Trusted_Proxies::parse(options.trusted_proxies)));
     analytics.exclude_paths = or_exit(about("--exclude-paths", Excluded_Paths::parse(options.exclude_paths)));
+    service.tokens.share_url_base = options.share_url_base;
+    service.tokens.summary_cache_bytes = options.summary_cache_bytes;
+    service.tokens.log = analytics.log;
+    service.tokens.log.settings = {}; // how a log was begun is asked for of analytics only
     return service;
 }
 
@@ -96,12 +102,13 @@ auto run(Serve_Options const& options) -> int {
             handler = or_exit(about("--static", Static_Files::open(options.site)));
         if (auto const prepared = analytics.prepare(); !prepared) // no reason not to serve; it is tried again
             complain(prepared.error().context);
+        Public_Api const api(cache, std::move(handler), complain, options.token_check_per_minute);
         auto const observe = [&analytics](Request_View const& request) { analytics.record_request(request); };
         auto site_options = limits;
         site_options.observer_may_wait = [&analytics] { return analytics.recording_may_wait(); };
         site_options.observe_before_end = service.analytics.log.mode == Recording_Mode::per_request;
         counters["public"] = site_options.counters = std::make_shared<Server_Counters>();
-        site.emplace(start("public", *public_address, std::move(handler), observe, site_options));
+        site.emplace(start("public", *public_address, api, observe, site_options));
     }
     if (admin_address) {
         auto const* const chosen = std::getenv("MEMFS_CACHE_ADMIN_KEY"); // NOLINT(concurrency-mt-unsafe)
@@ -120,16 +127,6 @@ auto run(Serve_Options const& options) -> int {
     admin.reset();
     or_exit(cache.close());
     return done;
-}
-
-/// An option with its variable in the environment and its default in the help.
-template <class T>
-auto add(CLI::App& command, std::string const& name, T& value, std::string const& help) -> CLI::Option* {
-    auto variable = "MEMFS_CACHE_" + name;
-    std::transform(variable.begin(), variable.end(), variable.begin(), [](char c) {
-        return c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-    });
-    return command.add_option("--" + name, value, help)->capture_default_str()->envname(variable);
 }
 
 /// The same for a number of bytes: 16384, 16KiB.
@@ -164,6 +161,10 @@ auto add_serve(CLI::App& app) -> Subcommand {
     add(*command, "exclude-paths", options->exclude_paths, "paths that are not recorded: /health, /static/*");
     add(*command, "country-header", server.country_header, "header of a trusted proxy with the country");
     add(*command, "keep-country", options->keep_country, "false: no country is stored, whoever gives one");
+    add(*command, "share-url-base", options->share_url_base,
+        "what the name of a token is put behind for its share_url");
+    add(*command, "token-check-per-minute", options->token_check_per_minute, "public checks of tokens, of each client")
+        ->check(CLI::Range(1, 1'000'000));
     add(*command, "max-connections", server.max_connections, "of each address; then those give way that wait longest")
         ->check(CLI::PositiveNumber);
     add_bytes(*command, "header-limit", server.header_limit_bytes, "request line and headers");

@@ -87,6 +87,12 @@ class Store:
         assert finished.exit_code == 0, finished.err.decode(errors="replace")
         return json.loads(finished.out)
 
+    def tokens(self, *words: str, exit_code: int = 0, env: dict[str, str] | None = None) -> list[dict]:
+        """What `memfs-cache tokens` prints, one object a line."""
+        finished = self.command.run("tokens", *words, "--storage", self.url, "--json", env=env)
+        assert finished.exit_code == exit_code, finished.err.decode(errors="replace")
+        return [json.loads(line) for line in finished.out.splitlines()]
+
     def files(self, below: str = "") -> dict[str, bytes]:
         """Every stored file below a folder of the store: path -> bytes. Scratch files of a running write are left out."""
         root = self.folder / below
@@ -177,8 +183,13 @@ class Server:
         finally:
             connection.close()
 
-    def ask_public(self, target: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
-        connection = self.connect(self.public)
+    def post_admin(self, target: str, **members) -> Answer:
+        """One POST to the admin listener with a JSON body of these members."""
+        return self.ask_admin(target, method="POST", body=json.dumps(members).encode())
+
+    def ask_public(self, target: str, method: str = "GET", headers: dict[str, str] | None = None,
+                   source: str = "127.0.0.1") -> Answer:
+        connection = self.connect(self.public, source)
         try:
             return self.ask(connection, method, target, headers)
         finally:

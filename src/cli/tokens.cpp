@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command.hpp"
+#include <memfs_cache/core/civil.hpp>
+#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/json_text.hpp>
+#include <memfs_cache/http/router.hpp>
+
+#include <boost/json.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
+
+using namespace memfs_cache;
+
+namespace {
+
+struct Token_Options {
+    Store_Options store;
+    std::string share_url_base;
+    bool json = false;
+
+    std::string name;
+    std::int64_t limit = 0; // signed as read, since -1 would be taken for a very large number
+    std::string created_by;
+    std::int64_t expires_at = 0;
+    std::string metadata = "{}";
+    Use_Of_Token use;
+    std::size_t most_events = 100;
+};
+
+/// What anybody may have put into a text, without effect on a terminal.
+auto harmless(std::string_view text) -> std::string {
+    std::string out;
+    append_ascii_json_string(out, text);
+    return out;
+}
+
+/// "2026-02-13 14:05:09", in UTC; "" for never.
+auto text_of(Utc_Time time) -> std::string {
+    if (time == Token_Record::never)
+        return {};
+    auto const civil = to_civil(time);
+    auto text = date_text(time);
+    for (auto const& [before, part] : {std::pair(' ', civil.hour), {':', civil.minute}, {':', civil.second}}) {
+        text += before;
+        append_padded(text, part, 2);
+    }
+    return text;
+}
+
+auto uses(Token const& token) -> std::string {
+    auto text = std::to_string(token.usage_count);
+    return token.remaining ? text + " of " + std::to_string(token.usage_limit) : text + ", not limited";
+}
+
+void show(Token const& token) {
+    auto const line = [](char const* title, std::string const& value) {
+        if (!value.empty())
+            std::printf("%-10s %s\n", title, value.c_str());
+    };
+    line("token", token.token_name);
+    line("status", std::string(to_text(token.status)));
+    line("uses", uses(token));
+    line("created", text_of(token.created_at));
+    line("by", token.created_by.empty() ? "" : harmless(token.created_by));
+    line("expires", text_of(token.expires_at));
+    line("revoked", text_of(token.revoked_at));
+    line("last used", text_of(token.last_used_at));
+    line("metadata", token.metadata.empty() ? "" : harmless(json_text(token.metadata)));
+    line("link", token.share_url);
+}
+
+void show_line(Token const& token) {
+    std::printf("%-10s %-20s %s\n", std::string(to_text(token.status)).c_str(), uses(token).c_str(),
+                token.token_name.c_str());
+}
+
+void show(Token_Event const& event) {
+    std::printf("%s  %-10s %s%s\n", text_of(event.timestamp).c_str(),
+                event.accepted() ? "granted" : event.rejection_reason.c_str(), harmless(event.action).c_str(),
+                event.transfer_id.empty() ? "" : ("  " + harmless(event.transfer_id)).c_str());
+}
+
+void show(Token_Use const& use) {
+    auto const outcome = !use.success    ? "refused: " + std::string(use.rejection_reason)
+                         : use.remaining ? "granted, " + std::to_string(*use.remaining) + " left"
+                                         : std::string("granted, not limited");
+    std::printf("%s\n", outcome.c_str());
+}
+
+/// One thing as one JSON object in a line, or as people read it.
+template <class Thing, class Show>
+void tell(Token_Options const& options, Thing const& thing, Show const& in_words) {
+    if (options.json)
+        std::printf("%s\n", json_text(thing.to_json()).c_str());
+    else
+        in_words(thing);
+}
+
+using Store_Tokens = Tokens<Any_Storage>;
+
+auto limit_of(Token_Options const& options) -> std::uint64_t { return static_cast<std::uint64_t>(options.limit); }
+
+auto tell_token(Token_Options const& options, Result<Token> token) -> int {
+    tell(options, or_exit(std::move(token)), [](Token const& it) { show(it); });
+    return done;
+}
+
+auto create(Store_Tokens& tokens, Token_Options const& options) -> int {
+    auto metadata = parse_object(options.metadata, "--metadata");
+    if (!metadata)
+        throw Failure{wrong_usage, fail(Errc::invalid_argument, "--metadata: give one JSON object")};
+    New_Token const wanted{limit_of(options), options.created_by, from_millis(options.expires_at),
+                           *std::move(metadata)};
+    return tell_token(options, tokens.create(options.name, wanted));
+}
+
+auto show_one(Store_Tokens& tokens, Token_Options const& options) -> int {
+    auto token = or_exit(tokens.lookup(options.name));
+    if (!token)
+        throw Failure{failed, fail(Errc::not_found, "there is no such token")};
+    return tell_token(options, *std::move(token));
+}
+
+auto list(Store_Tokens& tokens, Token_Options const& options) -> int {
+    for (auto const& token : or_exit(tokens.list()))
+        tell(options, token, &show_line);
+    return done;
+}
+
+auto use(Store_Tokens& tokens, Token_Options const& options) -> int {
+    auto const used = or_exit(tokens.use(options.name, options.use));
+    tell(options, used, [](Token_Use const& it) { show(it); });
+    return used.success ? done : failed;
+}
+
+auto revoke(Store_Tokens& tokens, Token_Options const& options) -> int {
+    return tell_token(options, tokens.revoke(options.name));
+}
+
+auto set_limit(Store_Tokens& tokens, Token_Options const& options) -> int {
+    return tell_token(options, tokens.set_limit(options.name, limit_of(options)));
+}
+
+auto reactivate(Store_Tokens& tokens, Token_Options const& options) -> int {
+    return tell_token(options, tokens.reactivate(options.name, limit_of(options)));
+}
+
+auto events(Store_Tokens& tokens, Token_Options const& options) -> int {
+    for (auto const& event : or_exit(tokens.events(options.name, options.most_events)))
+        tell(options, event, [](Token_Event const& it) { show(it); });
+    return done;
+}
+
+using Act = int (*)(Store_Tokens&, Token_Options const&);
+
+auto run(Act act, Token_Options const& options) -> int {
+    auto service_options = options.store.service_options();
+    service_options.tokens.share_url_base = options.share_url_base;
+    Cache_Service<Any_Storage> cache(options.store.open_storage(), std::move(service_options));
+    auto const code = act(*or_exit(cache.open_tokens(cache.ns_tokens)), options);
+    or_exit(cache.close());
+    return code;
+}
+
+} // namespace
+
+auto add_tokens(CLI::App& app) -> Subcommand {
+    auto const options = std::make_shared<Token_Options>();
+    auto* command = app.add_subcommand("tokens", "Hand out tokens, and see how they are used");
+    command->require_subcommand(1);
+    options->store.add_to(*command);
+    add(*command, "share-url-base", options->share_url_base,
+        "what the name of a token is put behind for its share_url");
+    command->add_flag("--json", options->json, "one JSON object a line");
+
+    std::vector<std::pair<CLI::App*, Act>> acts;
+    auto const add_act = [&](char const* name, char const* help, Act act) -> CLI::App& {
+        auto& leaf = *command->add_subcommand(name, help);
+        leaf.fallthrough(); // the options above may stand anywhere
+        acts.emplace_back(&leaf, act);
+        return leaf;
+    };
+    auto const add_act_on_one = [&](char const* name, char const* help, Act act) -> CLI::App& {
+        auto& leaf = add_act(name, help, act);
+        leaf.add_option("name", options->name, "of the token, in any case")->required();
+        return leaf;
+    };
+    CLI::Range const whole_number(std::int64_t{0}, largest_json_integer);
+    auto const add_limit = [&](CLI::App& leaf) {
+        leaf.add_option("limit,--limit", options->limit, "how often in all; 0: as often as one likes")
+            ->required()
+            ->check(whole_number);
+    };
+
+    auto& create_act = add_act_on_one("create", "Make a token", &create);
+    add_limit(create_act);
+    create_act.add_option("--created-by", options->created_by, "who made it");
+    create_act.add_option("--expires-at", options->expires_at, "milliseconds since 1970, UTC; 0: never")
+        ->check(whole_number);
+    create_act.add_option("--metadata", options->metadata, "whatever belongs to it, as a JSON object");
+    add_act_on_one("show", "Say what a token is like", &show_one);
+    add_act("list", "Every token, by name", &list);
+    auto& use_act = add_act_on_one("use", "Use a token once; exit code 1 if it is refused", &use);
+    use_act.add_option("--ip-hash", options->use.ip_hash, "hash of the client's address");
+    use_act.add_option("--action", options->use.action, "what for")->capture_default_str();
+    use_act.add_option("--transfer-id", options->use.transfer_id, "what on");
+    use_act.add_option("--action-id", options->use.action_id, "the same one again within a day counts once");
+    add_act_on_one("revoke", "Refuse a token from now on", &revoke);
+    add_limit(add_act_on_one("limit", "Give a token another limit", &set_limit));
+    add_limit(add_act_on_one("reactivate", "Make a revoked or used-up token usable again", &reactivate));
+    add_act_on_one("events", "Its last uses and refusals, newest first", &events)
+        .add_option("--limit", options->most_events, "at most so many")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10'000));
+
+    return [options, acts] {
+        for (auto const& [leaf, act] : acts)
+            if (leaf->parsed())
+                return run(act, *options);
+        return static_cast<int>(wrong_usage);
+    };
+}

@@ -31,17 +31,17 @@ struct Sip_State {
         v2 = std::rotl(v2, 32);
     }
 
+    template <int Rounds>
     void compress(std::uint64_t word) noexcept {
         v3 ^= word;
-        round();
-        round();
+        for (int i = 0; i < Rounds; ++i)
+            round();
         v0 ^= word;
     }
 };
 
-} // namespace
-
-auto siphash24(Sip_Key const& key, Byte_View bytes) noexcept -> std::uint64_t {
+template <int Rounds, int Last_Rounds>
+auto siphash(Sip_Key const& key, Byte_View bytes) noexcept -> std::uint64_t {
     auto const k0 = little_endian(key.data());
     auto const k1 = little_endian(key.data() + 8);
     // The constants spell "somepseudorandomlygeneratedbytes".
@@ -50,13 +50,19 @@ auto siphash24(Sip_Key const& key, Byte_View bytes) noexcept -> std::uint64_t {
     auto const* at = bytes.data();
     auto left = bytes.size();
     for (; left >= 8; at += 8, left -= 8)
-        state.compress(little_endian(at));
-    state.compress(little_endian(at, left) | std::uint64_t{bytes.size()} << 56);
+        state.compress<Rounds>(little_endian(at));
+    state.compress<Rounds>(little_endian(at, left) | std::uint64_t{bytes.size()} << 56);
 
     state.v2 ^= 0xff;
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Last_Rounds; ++i)
         state.round();
     return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
 }
+
+} // namespace
+
+auto siphash24(Sip_Key const& key, Byte_View bytes) noexcept -> std::uint64_t { return siphash<2, 4>(key, bytes); }
+
+auto siphash13(Sip_Key const& key, Byte_View bytes) noexcept -> std::uint64_t { return siphash<1, 3>(key, bytes); }
 
 } // namespace memfs_cache

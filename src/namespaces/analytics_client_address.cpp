@@ -148,6 +148,11 @@ auto Client_Address::parse(std::string_view text) noexcept -> std::optional<Clie
     if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
         text = trim_blanks(text.substr(1, text.size() - 2));
 
+    // Most of what is no address ends here: of IPv4 the first character is a digit, in IPv6 there are colons.
+    auto const colon = text.find(':');
+    if (colon == std::string_view::npos && (text.empty() || !is_ascii_digit(text.front())))
+        return std::nullopt;
+
     if (text.starts_with('[')) {
         auto const close = text.find(']');
         if (close == std::string_view::npos)
@@ -156,7 +161,7 @@ auto Client_Address::parse(std::string_view text) noexcept -> std::optional<Clie
         if (!after.empty() && !(after.front() == ':' && is_port(after.substr(1))))
             return std::nullopt;
         text = text.substr(1, close - 1);
-    } else if (auto const colon = text.find(':'); colon != std::string_view::npos && colon == text.rfind(':')) {
+    } else if (colon != std::string_view::npos && colon == text.rfind(':')) {
         // One colon only: a port, since every IPv6 address has two at least.
         if (!is_port(text.substr(colon + 1)))
             return std::nullopt;

@@ -98,8 +98,7 @@ void Event_Intake::set_path(std::string_view path) noexcept {
 
 void Event_Intake::set_referrer(Referrer_Domain const& domain) noexcept {
     referrer_ = domain;
-    // A name that is made of an address, as those of access providers are, is not kept.
-    record.referrer_domain = looks_like_address(referrer_.view()) ? std::string_view() : referrer_.view();
+    record.referrer_domain = referrer_.view();
 }
 
 auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trusted, User_Agent_Cache& agents)

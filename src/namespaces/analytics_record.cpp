@@ -24,13 +24,13 @@ class Writer {
         if (value.empty())
             return;
         open(opening);
-        if (value.size() + 2 > room() || detail::plain_prefix_bytes(value) != value.size()) {
+        if (value.size() + 2 > room() || !detail::copy_if_plain(at_ + 1, value)) {
             flush();
             append_json_string(out_, value);
             return;
         }
         *at_++ = '"';
-        at_ = std::copy(value.begin(), value.end(), at_);
+        at_ += value.size();
         *at_++ = '"';
     }
     template <std::size_t Size, std::integral Number>

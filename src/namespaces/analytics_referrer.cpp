@@ -23,12 +23,20 @@ auto is_domain_letter(char32_t point) noexcept -> bool {
 
 /// Browsers read a host whose last label is a number as an IPv4 address (WHATWG URL, "ends in a number").
 auto ends_in_number(std::string_view host) noexcept -> bool {
-    auto const dot = host.rfind('.');
-    auto const label = dot == std::string_view::npos ? host : host.substr(dot + 1);
-    auto const digits = label.starts_with("0x") ? label.substr(2) : label;
-    auto const allowed = label.starts_with("0x") ? "0123456789abcdef" : "0123456789";
-    return !label.empty() && digits.find_first_not_of(allowed) == std::string_view::npos;
+    auto const label = after_last<'.'>(host);
+    if (label.starts_with("0x"))
+        return label.find_first_not_of("0123456789abcdef", 2) == std::string_view::npos;
+    return !label.empty() && std::all_of(label.begin(), label.end(), is_ascii_digit);
 }
+
+/// What may stand in a domain, as a small letter; 0 for the rest of ASCII.
+constexpr auto domain_characters = [] {
+    std::array<char, 0x80> characters{};
+    for (char c = 0; c < 0x7f; ++c)
+        if (is_ascii_letter(c) || is_ascii_digit(c) || c == '-' || c == '.')
+            characters[static_cast<unsigned char>(c)] = ascii_lower(c);
+    return characters;
+}();
 
 constexpr std::string_view address_domain = "(address)";
 
@@ -36,11 +44,10 @@ constexpr std::string_view address_domain = "(address)";
 auto domain_of(std::string_view authority) noexcept -> Referrer_Domain {
     if (Client_Address::parse(authority))
         return Referrer_Domain(address_domain);
-    if (auto const colon = authority.find(':'); colon != std::string_view::npos) {
-        if (authority.find_first_not_of("0123456789", colon + 1) != std::string_view::npos)
-            return {};
-        authority = authority.substr(0, colon);
-    }
+    auto const name = before_any<':'>(authority);
+    if (authority.find_first_not_of("0123456789", name.size() + 1) != std::string_view::npos) // the port
+        return {};
+    authority = name;
     if (authority.ends_with('.'))
         authority.remove_suffix(1);
     if (authority.size() > Referrer_Domain::max_bytes)
@@ -48,16 +55,22 @@ auto domain_of(std::string_view authority) noexcept -> Referrer_Domain {
 
     std::array<char, Referrer_Domain::max_bytes> lowered;
     char before = '.'; // no label is empty, so a '.' may not come first, last or twice
+    int dots = 0;
     for (std::size_t i = 0; i < authority.size();) {
-        auto const point = decode_utf8(authority.substr(i));
         char const c = authority[i];
-        bool const allowed = point.size_bytes > 1 ? is_domain_letter(point.value)
-                                                  : point.size_bytes == 1 && (is_ascii_letter(c) || is_ascii_digit(c) ||
-                                                                              c == '-' || (c == '.' && before != '.'));
-        if (!allowed)
-            return {};
-        for (auto const end = i + point.size_bytes; i < end; ++i)
-            lowered[i] = ascii_lower(authority[i]);
+        if (static_cast<unsigned char>(c) < 0x80) {
+            char const small = domain_characters[static_cast<unsigned char>(c)];
+            if (small == 0 || (small == '.' && before == '.'))
+                return {};
+            lowered[i++] = small;
+            dots += small == '.';
+        } else {
+            auto const point = decode_utf8(authority.substr(i));
+            if (point.size_bytes == 0 || !is_domain_letter(point.value))
+                return {};
+            for (auto const end = i + point.size_bytes; i < end; ++i)
+                lowered[i] = authority[i];
+        }
         before = c;
     }
     if (before == '.')
@@ -65,6 +78,9 @@ auto domain_of(std::string_view authority) noexcept -> Referrer_Domain {
     std::string_view host(lowered.data(), authority.size());
     if (ends_in_number(host))
         return Referrer_Domain(address_domain);
+    // A name that is made of an address, as those of access providers are, is as good as the address.
+    if (dots >= 3 && looks_like_address(host))
+        return {};
     if (host.starts_with("www.") && host.find('.', 4) != std::string_view::npos)
         host.remove_prefix(4);
     return Referrer_Domain(host);
@@ -86,14 +102,13 @@ auto referrer_domain(std::string_view referrer, std::string_view own_host) noexc
         return {};
     auto authority = referrer.substr(scheme_end + 3);
     // Browsers read '\\' as '/'; whoever believes the other reading takes a path for the host.
-    authority = authority.substr(0, authority.find_first_of("/\\?#"));
-    if (auto const at = authority.rfind('@'); at != std::string_view::npos)
-        authority.remove_prefix(at + 1);
+    authority = before_any<'/', '\\', '?', '#'>(authority);
+    authority = after_last<'@'>(authority);
 
     auto const domain = domain_of(authority);
-    if (domain.view().empty())
-        return domain;
     own_host = trim_blanks(own_host);
+    if (domain.view().empty() || own_host.empty())
+        return domain;
     bool const same_domain = domain.view() == domain_of(own_host).view();
     bool const is_own = domain.view() == address_domain
                             ? same_domain && Client_Address::parse(authority) == Client_Address::parse(own_host)

@@ -66,11 +66,10 @@ struct Path_Marks {
 
 /// What follows the last dot of a file name, if it looks like the name of a format; "" otherwise.
 auto extension_of(std::string_view leaf) noexcept -> std::string_view {
-    auto const dot = leaf.rfind('.');
-    if (dot == std::string_view::npos || dot == 0)
+    auto const text = after_last<'.'>(leaf);
+    if (text.size() + 1 >= leaf.size()) // no dot, or none but the first character
         return {};
-    auto const text = leaf.substr(dot + 1);
-    bool const is_version = text.find_first_not_of("0123456789") == std::string_view::npos;
+    bool const is_version = std::all_of(text.begin(), text.end(), is_ascii_digit);
     return is_version ? std::string_view() : text;
 }
 
@@ -84,7 +83,7 @@ auto marks_of(std::string_view path) noexcept -> Path_Marks {
         path.remove_prefix(1);
         grandparent = parent;
         parent = leaf;
-        leaf = path.substr(0, path.find('/'));
+        leaf = before_any<'/'>(path);
         path.remove_prefix(leaf.size());
         bool const last = path.empty();
         if (leaf.empty())
@@ -128,7 +127,7 @@ auto marks_of(std::string_view path) noexcept -> Path_Marks {
 enum class Content { unknown, html, json, asset, something_else };
 
 auto content_of(std::string_view content_type) noexcept -> Content {
-    auto const type = trim_blanks(content_type.substr(0, content_type.find(';')));
+    auto const type = trim_blanks(before_any<';'>(content_type));
     if (type.empty())
         return Content::unknown;
     switch (ascii_lower(type.front())) {

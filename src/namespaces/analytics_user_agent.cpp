@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/ascii.hpp>
+#include <memfs_cache/core/random.hpp>
 #include <memfs_cache/namespaces/analytics/user_agent.hpp>
-
-#include <boost/container_hash/hash.hpp>
 
 #include <algorithm>
 #include <array>
@@ -394,12 +393,14 @@ auto classify_user_agent(std::string_view header) noexcept -> User_Agent {
     return {label_of(family == Family::safari ? plain_safari(system) : family, system), false};
 }
 
+User_Agent_Cache::User_Agent_Cache() noexcept { fill_random(key_.data(), key_.size()); }
+
 auto User_Agent_Cache::classify(std::string_view header) noexcept -> User_Agent {
     // All texts that are given out are static, so an answer is the address of one, its length and a flag.
     constexpr unsigned size_at = 48;
     constexpr unsigned bot_at = 63;
     header = header.substr(0, max_header_bytes);
-    std::uint64_t const hash = boost::hash<std::string_view>()(header);
+    auto const hash = siphash13(key_, header);
     auto& entry = entries_[hash % entries_.size()];
     // Two threads may write the halves of an entry in turn. Halves that do not belong together do not give the hash.
     if (auto const answer = entry.answer.load(std::memory_order_relaxed);

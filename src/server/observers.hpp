@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kept_views.hpp"
 #include <memfs_cache/server/server.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -25,12 +26,14 @@ class Observers {
     [[nodiscard]] auto are_there() const noexcept -> bool { return static_cast<bool>(observe_); }
     /// Never waits for the observer if that may wait. What could not be told is counted.
     void tell(Request_View const& view) noexcept;
+    void tell(Kept_Views const& views) noexcept;
     /// Waits for the observer, but holds no thread of the caller's executor up.
     auto tell_and_wait(Request_View const& view) -> boost::asio::awaitable<void>;
     /// Waits until all that was told is heard.
     void finish() noexcept;
 
   private:
+    [[nodiscard]] auto may_wait() const noexcept -> bool;
     void hear(Request_View const& view) noexcept;
     void queue(Request_View view);
     auto threads() -> boost::asio::thread_pool&;

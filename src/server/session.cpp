@@ -151,6 +151,26 @@ void Worker::watch_the_time() {
     });
 }
 
+void Worker::tell(Request_View const& view) noexcept {
+    constexpr std::size_t most_at_once = 64;
+    if (sessions_.size() == 1) // nobody to share with
+        return service_.observers.tell(view);
+    try {
+        if (told_.count() == 0)
+            asio::post(context, [this] { tell_all(); });
+        told_.add(view);
+    } catch (...) { // out of memory
+        return service_.observers.tell(view);
+    }
+    if (told_.count() == most_at_once)
+        tell_all();
+}
+
+void Worker::tell_all() noexcept {
+    service_.observers.tell(told_);
+    told_.clear();
+}
+
 void Worker::stop() {
     stopping_ = true;
     work_.reset();
@@ -299,7 +319,7 @@ auto Session::answer_and_tell(Request const& request,
     view.forwarded_for = forwarded_for;
     view.content_bytes = sent.bytes;
     if (!first_tell || !sent.whole) {
-        service_.observers.tell(view);
+        worker_.tell(view);
         co_return sent.whole;
     }
     view.content_bytes = size;
@@ -408,7 +428,7 @@ auto Session::view_of(Request const& request, Response const& response, Steady::
     view.method = request.method;
     view.target = request.target;
     view.status = response.status;
-    view.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - start).count();
+    view.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(moved_ - start).count();
     view.remote = request.remote;
     view.user_agent = request.headers.value("User-Agent");
     view.referrer = request.headers.value("Referer");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kept_views.hpp"
 #include <memfs_cache/server/server.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -73,6 +74,10 @@ class Worker {
     template <class Fits>
     auto crowd_out(Fits&& fits) -> bool;
     void watch_the_time();
+    /// Tells the observer of a request, together with the others that end in the same turn of the loop: one after the
+    /// other they find the observer's code and tables in the caches, between two requests the system has taken these.
+    void tell(Request_View const& view) noexcept;
+    void tell_all() noexcept;
 
     Service const& service_;
     Share const share_;
@@ -86,6 +91,7 @@ class Worker {
     std::size_t leaving_ = 0;                                   ///< sessions that are crowded out and not yet gone
     bool watching_ = false;
     bool stopping_ = false;
+    Kept_Views told_;                     ///< in this turn, and not yet heard
     std::array<char, 16 * 1024> scratch_; ///< what was read last: a connection that waits holds no buffer
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 namespace memfs_cache {
@@ -34,10 +35,31 @@ namespace memfs_cache {
 
 /// The text without the blanks and tabs around it.
 [[nodiscard]] constexpr auto trim_blanks(std::string_view text) noexcept -> std::string_view {
-    auto const first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos)
-        return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+    constexpr auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+    while (!text.empty() && is_blank(text.front()))
+        text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back()))
+        text.remove_suffix(1);
+    return text;
+}
+
+/// The text before the first of some characters; all of it if none is there. For short texts, where a call of memchr, or
+/// one for each character as find_first_of makes, costs more than the look itself.
+template <char... AnyOf>
+[[nodiscard]] constexpr auto before_any(std::string_view text) noexcept -> std::string_view {
+    std::size_t size = 0;
+    while (size < text.size() && ((text[size] != AnyOf) && ...))
+        ++size;
+    return text.substr(0, size);
+}
+
+/// The text behind the last character of this kind; all of it if there is none. For short texts, likewise.
+template <char Mark>
+[[nodiscard]] constexpr auto after_last(std::string_view text) noexcept -> std::string_view {
+    auto begin = text.size();
+    while (begin > 0 && text[begin - 1] != Mark)
+        --begin;
+    return text.substr(begin);
 }
 
 } // namespace memfs_cache

@@ -4,6 +4,8 @@
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/utf8.hpp>
 
+#include <array>
+#include <bit>
 #include <charconv>
 #include <concepts>
 #include <cstdint>
@@ -47,6 +49,41 @@ namespace detail {
     while (at < text.size() && is_plain_in_json(static_cast<unsigned char>(text[at])))
         ++at;
     return at;
+}
+
+/// Sixteen bytes at once; what is compared with them becomes 0 or 0xff, byte by byte.
+using Byte_Block [[gnu::vector_size(16)]] = unsigned char;
+
+[[nodiscard]] inline auto odd_bytes(Byte_Block block) noexcept -> Byte_Block {
+    return reinterpret_cast<Byte_Block>((block - 0x20 > 0x7e - 0x20) | (block == '"') | (block == '\\'));
+}
+
+/// Copies a text, last bytes of it twice where that saves a loop over them.
+/// @param  out  has room for the text
+/// @return whether all of it is plain in JSON; only then is it of use
+[[nodiscard]] inline auto copy_if_plain(char* out, std::string_view text) noexcept -> bool {
+    auto const copied = [&](auto word, std::size_t at) {
+        std::memcpy(&word, text.data() + at, sizeof word);
+        std::memcpy(out + at, &word, sizeof word);
+        return word;
+    };
+    auto const size = text.size();
+    if (size >= sizeof(Byte_Block)) {
+        auto const last = size - sizeof(Byte_Block);
+        auto odd = odd_bytes(copied(Byte_Block{}, last));
+        for (std::size_t at = 0; at < last; at += sizeof(Byte_Block))
+            odd |= odd_bytes(copied(Byte_Block{}, at));
+        auto const halves = std::bit_cast<std::array<std::uint64_t, 2>>(odd);
+        return (halves[0] | halves[1]) == 0;
+    }
+    if (size >= 8)
+        return are_plain_in_json(copied(std::uint64_t{}, 0)) && are_plain_in_json(copied(std::uint64_t{}, size - 8));
+    if (size >= 4)
+        return are_plain_in_json(std::uint64_t{copied(std::uint32_t{}, 0)} << 32 | copied(std::uint32_t{}, size - 4));
+    bool plain = true;
+    for (std::size_t at = 0; at < size; ++at)
+        plain &= is_plain_in_json(copied(static_cast<unsigned char>(0), at));
+    return plain;
 }
 
 /// Appends \uxxxx for one UTF-16 unit.

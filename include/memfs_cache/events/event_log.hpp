@@ -80,9 +80,16 @@ class Event_Log {
     [[nodiscard]] auto record(Utc_Time time, Append&& append) -> Result<void> {
         if (!is_recording())
             return {};
+        return record(time, clock_->now(), append);
+    }
+    /// The same for callers that have just asked the clock.
+    template <class Append>
+    [[nodiscard]] auto record(Utc_Time time, Utc_Time now, Append&& append) -> Result<void> {
+        if (!is_recording())
+            return {};
         if (time < earliest_time)
             return fail(Errc::invalid_argument, "timestamp: before 1970");
-        if (time > latest_time || time > clock_->now() + std::chrono::hours(24))
+        if (time > latest_time || time > now + std::chrono::hours(24))
             return fail(Errc::invalid_argument, "timestamp: more than 24 hours ahead of the clock");
         return writer().record(time, append);
     }

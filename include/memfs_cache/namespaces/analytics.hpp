@@ -93,7 +93,7 @@ class Analytics {
     [[nodiscard]] auto record_view(Request_View const& request) -> Result<Event_Id> {
         if (!log_->is_recording())
             return Event_Id();
-        if (options_.exclude_paths.contains(path_of(request.target))) {
+        if (!options_.exclude_paths.empty() && options_.exclude_paths.contains(path_of(request.target))) {
             excluded_.fetch_add(1, std::memory_order_relaxed);
             return Event_Id();
         }
@@ -258,7 +258,7 @@ class Analytics {
         auto const known = set_visitor(intake, [&] { return salts_.salt_unless_failing(record.timestamp); });
         if (!known || !*known)
             without_visitor_.fetch_add(1, std::memory_order_relaxed);
-        return log_->record(record.timestamp, [&](std::string& out) { record.append_json(out); });
+        return log_->record(record.timestamp, now, [&](std::string& out) { record.append_json(out); });
     }
 
     /// The log would refuse a wrong time too, but only after a salt was made for it.

@@ -64,6 +64,30 @@ TEST_SUITE("core/json_text") {
         CHECK(json_string("\xe6\x97\xa5\xe6\x97") == "\"\xe6\x97\xa5\xef\xbf\xbd\xef\xbf\xbd\""); // good, then cut off
     }
 
+    TEST_CASE("a text of any length is copied whole, and one odd byte at any place of it is found") {
+        for (std::size_t size = 0; size <= 70; ++size) {
+            std::string const plain(size, 'a');
+            for (std::size_t place = 0; place <= size; ++place) {
+                for (int byte = 0; byte < 256; ++byte) {
+                    auto text = plain;
+                    bool is_plain = true;
+                    if (place < size) {
+                        text[place] = static_cast<char>(byte);
+                        is_plain = json_string(text).size() == size + 2 && byte < 0x7f;
+                    }
+                    std::string copy(size + 1, '#');
+                    bool const found_plain = detail::copy_if_plain(copy.data(), text);
+                    if (found_plain != is_plain || (is_plain && copy != text + "#")) {
+                        CAPTURE(size);
+                        CAPTURE(place);
+                        CAPTURE(byte);
+                        FAIL_CHECK(copy);
+                    }
+                }
+            }
+        }
+    }
+
     TEST_CASE("bytes behind the end of the text are not looked at") {
         CHECK(json_string(std::string_view("\xe6\x97\xa5").substr(0, 2)) == "\"\xef\xbf\xbd\xef\xbf\xbd\"");
     }

@@ -108,6 +108,12 @@ TEST_SUITE("namespaces/analytics/referrer") {
         }
     }
 
+    TEST_CASE("a name that is made of an address is not kept") {
+        CHECK(domain("http://198.18.0.1.pool.example/") == "");
+        CHECK(domain("http://dsl-198.18.0.1.example/") == "");
+        CHECK(domain("http://www.a.b.c.example/") == "a.b.c.example");
+    }
+
     TEST_CASE("the own host is no referrer") {
         CHECK(domain("http://shop.example/a", "shop.example") == "");
         CHECK(domain("http://www.shop.example/a", "shop.example") == "");

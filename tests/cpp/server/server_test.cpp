@@ -135,6 +135,34 @@ TEST_SUITE("server/server") {
         CHECK(told.route == "/things/{id}");
     }
 
+    TEST_CASE("requests of many connections at once are told one by one, each with its own words") {
+        constexpr int connections = 100; // more than are told together
+        Server_Options options;
+        options.threads = 1;
+        Fixture fixture(echo, options);
+        std::vector<Http_Client> clients;
+        clients.reserve(connections);
+        for (int i = 0; i < connections; ++i)
+            clients.emplace_back(fixture.port());
+        std::set<std::string> sent;
+        for (int round = 0; round < 3; ++round) {
+            for (int i = 0; i < connections; ++i) {
+                auto const number = std::to_string(round * connections + i);
+                // Words of several lengths, so that none fits into the place of another.
+                auto const target = "/" + std::string(static_cast<std::size_t>(i % 7), 'x') + number;
+                sent.insert(target + " agent-" + number);
+                clients[static_cast<std::size_t>(i)].send(
+                    "GET " + target + " HTTP/1.1\r\nHost: test\r\nUser-Agent: agent-" + number + "\r\n\r\n");
+            }
+            for (auto& client : clients)
+                CHECK(client.receive().status == 200);
+        }
+        std::set<std::string> heard;
+        for (auto const& told : fixture.told(3 * connections))
+            heard.insert(told.target + " " + told.user_agent);
+        CHECK(heard == sent);
+    }
+
     TEST_CASE("the duration begins with the first byte of a request and ends with the last byte of its answer") {
         Fixture fixture([](Request const&) {
             std::this_thread::sleep_for(20ms);

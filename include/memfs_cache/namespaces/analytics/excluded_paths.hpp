@@ -21,6 +21,7 @@ class Excluded_Paths {
     /// @errors invalid_argument, naming the position of the bad item (from 1)
     [[nodiscard]] static auto parse(std::string_view list) -> Result<Excluded_Paths>;
 
+    [[nodiscard]] auto empty() const noexcept -> bool { return whole_.empty() && beginnings_.empty(); }
     /// @param  path  as path_of() gives it
     /// Threads any.  Cost linear in the number of items
     [[nodiscard]] auto contains(std::string_view path) const noexcept -> bool;

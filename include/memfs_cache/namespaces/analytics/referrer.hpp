@@ -20,6 +20,14 @@ class Referrer_Domain {
         std::copy_n(text.begin(), size_, text_.begin());
     }
 
+    Referrer_Domain(Referrer_Domain const& other) noexcept : Referrer_Domain(other.view()) {}
+    auto operator=(Referrer_Domain const& other) noexcept -> Referrer_Domain& {
+        size_ = other.size_;
+        std::copy_n(other.text_.begin(), size_, text_.begin()); // of a name, not of all the room
+        return *this;
+    }
+    ~Referrer_Domain() = default;
+
     [[nodiscard]] auto view() const noexcept -> std::string_view { return {text_.data(), size_}; }
 
   private:
@@ -31,7 +39,8 @@ class Referrer_Domain {
 ///
 /// A domain is of a-z, 0-9, '-' and '.' (capitals are lowered, a final '.' goes), or the letters of other scripts in
 /// UTF-8, kept as they are. Of android-app://com.example/... and the like the host part is kept: com.example. A host
-/// that is an address, also in a spelling that only browsers read (0x7f.1, 2130706433), is "(address)".
+/// that is an address, also in a spelling that only browsers read (0x7f.1, 2130706433), is "(address)"; a name that is
+/// made of one, as those of access providers are, is not kept.
 /// @param  referrer  header as sent; "" and "-" are none
 /// @param  own_host  Host header of the request or the site's name, with or without port; "" if unknown
 /// @return "" for no referrer, one from the own host, and everything that is not such a URL.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/siphash.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -30,10 +32,12 @@ struct User_Agent {
 [[nodiscard]] auto classify_user_agent(std::string_view header) noexcept -> User_Agent;
 
 /// Remembers what classify_user_agent said, since the same few headers come again and again. It keeps a 64-bit hash of
-/// each header and no text of it; the chance that two headers share one is below one in 10^18.
+/// each header and no text of it; the chance that two headers share one is below one in 10^18, and as the hash has a
+/// random key nobody can send a header that is taken for another one.
 /// Threads any, without locks.  Cost about 20 nanoseconds for a header that came lately.
 class User_Agent_Cache {
   public:
+    User_Agent_Cache() noexcept;
     [[nodiscard]] auto classify(std::string_view header) noexcept -> User_Agent;
 
   private:
@@ -41,6 +45,7 @@ class User_Agent_Cache {
         std::atomic<std::uint64_t> answer{0}; ///< 0: none yet
         std::atomic<std::uint64_t> check{0};  ///< the header's hash combined with the answer
     };
+    Sip_Key key_;
     std::array<Entry, 1024> entries_;
 };
 

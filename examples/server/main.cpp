@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A web site with its own analytics: the public address serves a folder and records every request, the admin address
-// answers what happened. What a program of your own needs is in run().
+// A web site with its own analytics and tokens: the public address serves a folder, says whether a token may be used, and
+// records every request; the admin address answers what happened and hands out tokens. What a program of your own needs
+// is in run().
 #include <memfs_cache/http/admin_api.hpp>
+#include <memfs_cache/http/public_api.hpp>
 #include <memfs_cache/http/static_files.hpp>
 #include <memfs_cache/server/open_files.hpp>
 #include <memfs_cache/server/server.hpp>
@@ -48,7 +50,7 @@ void run(Options const& options, Stop_Signals& signals) {
     auto const health = health_of({{"public", site_limits.counters}, {"admin", limits.counters}});
 
     auto site = listen(
-        options, "public", Static_Files::open(options.at("--static")).value(),
+        options, "public", Public_Api(cache, Static_Files::open(options.at("--static")).value(), complain),
         [&](Request_View const& request) { analytics.record_request(request); }, site_limits);
     auto admin = listen(options, "admin", Admin_Api(cache, key, complain, health), {}, limits);
     std::cout << "key     " << (chosen ? "of MEMFS_CACHE_ADMIN_KEY" : "in " + options.at("--key-file"))

@@ -12,9 +12,9 @@ import urllib.request
 from pathlib import Path
 
 
-def fetch(url: str, **headers: str) -> tuple[int, bytes]:
+def fetch(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read()
@@ -43,6 +43,13 @@ with tempfile.TemporaryDirectory() as name:
     key = (folder / "admin.key").read_text().strip()
     while pulse(address["admin"], key)["active_requests"] < len(visits):
         time.sleep(0.01)  # a request is recorded after its last byte, which may be read before
+    made = fetch(address["admin"] + "/tokens/create", b'{"token_name": "guests", "usage_limit": 9}', **{"X-API-Key": key})
+    assert made[0] == 201, made
+    check = fetch(address["public"] + "/tokens/guests/check")
+    assert check == (200, b'{"valid":true,"status":"active","remaining":9}'), check
+    visits.append("/tokens/{name}/check")
+    while pulse(address["admin"], key)["active_requests"] < len(visits):
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0
 

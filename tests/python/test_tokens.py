@@ -109,9 +109,9 @@ def test_an_impossible_name_is_refused_and_never_made_into_another(server, name)
     answer = server.post_admin("/tokens/create", token_name=name, usage_limit=1)
     assert_error(answer, 400)
     assert answer.json()["error"]["field"] == "token_name"
-    assert not name.strip() or name not in answer.json()["error"]["message"].split(": ")[0]
+    assert not name.strip() or name not in answer.json()["error"]["message"]
     assert server.ask_admin("/tokens").json() == {"tokens": []}
-    if name and "\x00" not in name and name != "..":
+    if name and "\x00" not in name:
         assert_error(server.ask_admin("/tokens/" + quote(name, safe="")), 404, 414)
 
 

@@ -65,7 +65,7 @@ auto unauthorized() -> Response {
 
 auto too_many_requests(std::chrono::microseconds wait) -> Response {
     auto const seconds = std::to_string(std::chrono::ceil<std::chrono::seconds>(wait).count());
-    auto response = error_reply(fail(Errc::throttled, "Too many requests; wait for " + seconds + " seconds."));
+    auto response = error_reply(fail(Errc::throttled, "Too many requests; try again in " + seconds + " s."));
     response.headers.add("Retry-After", seconds);
     return response;
 }

@@ -491,6 +491,7 @@ def assert_valid_openapi(document: dict) -> None:
         for method, operation in item.items():
             assert method in ("get", "put", "post", "delete", "options", "head", "patch", "trace"), method
             assert operation["responses"], path
+            assert "requestBody" not in operation or operation["requestBody"]["content"], path
             for status, response in operation["responses"].items():
                 assert re.fullmatch(r"[1-5](\d\d|XX)|default", status)
                 assert "$ref" in response or isinstance(response["description"], str)

@@ -5,9 +5,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace memfs_cache;
@@ -81,6 +83,17 @@ TEST_SUITE("http/rate_limiter") {
                     REQUIRE(j - i + 1 <= most);
                 }
         }
+    }
+
+    TEST_CASE("many threads together are granted what one would be") {
+        Limited limited({100, 60s});
+        std::atomic<int> granted{0};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 8; ++i)
+            threads.emplace_back([&] { granted += limited.granted(from("192.0.2.1"), 50); });
+        for (auto& thread : threads)
+            thread.join();
+        CHECK(granted == 100);
     }
 
     TEST_CASE("asking how long to wait costs nothing, and nor does being refused") {

@@ -216,15 +216,18 @@ TEST_SUITE("http/token_routes") {
         auto const ask = [&](std::string method, std::string target) {
             return api({std::move(method), std::move(target), {{"X-API-Key", "key"}}, R"({"usage_limit":1})", {}});
         };
-        for (auto const& [method, target] : {std::pair("GET", "/tokens"),
-                                             {"GET", "/tokens/a"},
-                                             {"GET", "/tokens/a/events"},
-                                             {"POST", "/tokens/a/use"},
-                                             {"POST", "/tokens/a/revoke"},
-                                             {"POST", "/tokens/a/limit"},
-                                             {"POST", "/tokens/a/reactivate"}}) {
-            CAPTURE(target);
-            auto const response = ask(method, target);
+        struct Row {
+            char const *method, *target;
+        };
+        for (auto const& row : {Row{"GET", "/tokens"},
+                                {"GET", "/tokens/a"},
+                                {"GET", "/tokens/a/events"},
+                                {"POST", "/tokens/a/use"},
+                                {"POST", "/tokens/a/revoke"},
+                                {"POST", "/tokens/a/limit"},
+                                {"POST", "/tokens/a/reactivate"}}) {
+            CAPTURE(row.target);
+            auto const response = ask(row.method, row.target);
             CHECK(response.status == 500);
             CHECK(House::error_of(response, "code") == "unsupported");
         }

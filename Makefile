@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release test serve bench docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python test serve bench bench-python wheel docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -19,10 +19,16 @@ configure = CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true) cmake --pr
 build = cmake --build --preset $(1) --parallel $(JOBS)
 check = ctest --preset $(1) --parallel $(JOBS) --output-junit "$(CURDIR)/build/$(1)/tests.xml"
 
+# The same compiler name, flags and headers as the release build: what that compiled, ccache need not compile again.
+venv := $(CURDIR)/.venv
+pip = $(venv)/bin/python -m pip --disable-pip-version-check
+for_wheels = CXX=$${CXX:-c++} CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true)
+
 help:
 	@echo "make test    install what is missing, build, run every test"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
 	@echo "make bench   ours, the limit of this machine, and their ratio"
+	@echo "make python  .venv with the package installed; make wheel  a wheel of it in dist/"
 	@echo "make lint | format | tidy | docs | clang | asan | tsan | clean"
 
 packages:
@@ -31,8 +37,16 @@ packages:
 release: packages
 	$(call configure,release)
 
+# .venv with the package installed.
+python: packages
+	test -x $(venv)/bin/python || python3 -m venv $(venv)
+	$(pip) install --quiet --ignore-requires-python --requirement tests/python_package/requirements.txt
+	$(for_wheels) $(pip) install --quiet --no-build-isolation --no-deps . \
+		--config-settings=cmake.define.MEMFS_CACHE_WERROR=$(WERROR)
+
 test: release
 	$(call build,release)
+	$(MAKE) python
 	$(call check,release)
 
 serve: release
@@ -42,6 +56,13 @@ serve: release
 bench: release
 	$(call build,release) --target memfs_cache_bench
 	build/release/tests/memfs_cache_bench
+
+bench-python: python
+	$(venv)/bin/python tests/python_package/bench.py
+
+# For this machine; pyproject.toml says how portable ones are built.
+wheel: python
+	$(for_wheels) $(pip) wheel --no-build-isolation --no-deps --wheel-dir dist .
 
 docs: release
 	$(call build,release) --target memfs_cache_print_errors
@@ -79,4 +100,4 @@ tsan: packages
 	$(call check,tsan)
 
 clean:
-	rm -rf build
+	rm -rf build dist .venv

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the library answers: plain values with attributes.
+
+Times are epoch milliseconds in UTC, durations milliseconds with a fraction, sizes bytes. `to_dict()` gives what the
+HTTP routes answer with, and `from_dict()` takes it.
+"""
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Self = TypeVar("Self", bound="Answer")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What all answers can do."""
+
+    @classmethod
+    def from_dict(cls: type[Self], fields: dict[str, Any]) -> Self:
+        """From the body of an HTTP answer."""
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The body of the HTTP answer."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Recent_Event(Answer):
+    """One of the newest requests, as far as it may be shown: of the visitor's hash the first 8 digits."""
+
+    timestamp: int
+    event_id: str
+    event_type: str
+    path: str
+    method: str
+    status_code: int
+    ip_hash: str
+    user_agent_normalised: str
+    country: str
+
+
+@dataclass(frozen=True)
+class Pulse(Answer):
+    """Who is there now: the requests of (computed_at - window_minutes, computed_at]."""
+
+    computed_at: int
+    window_minutes: int
+    active_requests: int
+    active_visitors: int
+    active_transfers: int
+    future_requests: int  # left out, because they are stamped later than now
+    recent_events: list[Recent_Event]  # at most 10, newest first
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Pulse:
+        return cls(**{**fields, "recent_events": [Recent_Event(**event) for event in fields["recent_events"]]})
+
+
+@dataclass(frozen=True)
+class Window_Summary(Answer):
+    """What happened in [window_start, window_end). Mappings are name to count, largest first, then by name."""
+
+    window_start: int
+    window_end: int
+    window_type: str
+    window_key: str
+    recorded: bool  # False: no event is known
+    final: bool  # nothing will be added, but for late events
+    computed_at: int
+    revision: int
+    total_requests: int
+    unique_visitors: int
+    unique_visitors_error: float  # relative standard error; 0: exact
+    unique_visitors_period: str  # day, week or month: within it a visitor is counted once
+    page_views: int
+    api_calls: int
+    file_uploads: int
+    file_downloads: int
+    token_uses: int
+    bot_requests: int
+    error_count: int  # status 400 and above
+    avg_duration_ms: float  # over the requests that have a duration, as the percentiles
+    p50_duration_ms: float
+    p95_duration_ms: float
+    p99_duration_ms: float
+    total_bytes: int
+    top_paths: dict[str, int]  # the 20 largest, as the next three
+    top_countries: dict[str, int]
+    top_referrers: dict[str, int]
+    top_user_agents: dict[str, int]
+    status_codes: dict[str, int]
+    methods: dict[str, int]
+    event_types: dict[str, int]
+    late_events: int
+
+
+@dataclass(frozen=True)
+class Token(Answer):
+    """An invitation token. Of the times 0 stands for never."""
+
+    cache_id: str
+    cache_hash: str
+    token_name: str
+    usage_limit: int  # 0: any number of uses
+    usage_count: int
+    usage_count_min: int  # the part of usage_count that is certain
+    remaining: int | None  # None: not limited
+    status: str  # active, exhausted, revoked or expired
+    created_at: int
+    created_by: str
+    expires_at: int
+    revoked_at: int
+    last_used_at: int
+    metadata: dict[str, Any]
+    share_url: str  # "" without the option share_url_base
+
+
+@dataclass(frozen=True)
+class Token_Use(Answer):
+    """What came of using a token."""
+
+    success: bool
+    rejection_reason: str  # "", exhausted, expired, revoked or not_found
+    usage_count: int
+    remaining: int | None  # None: not limited, or not known
+
+
+@dataclass(frozen=True)
+class Token_Event(Answer):
+    """A use of a token, or the refusal of one."""
+
+    timestamp: int
+    token_name: str
+    action: str
+    accepted: bool
+    rejection_reason: str
+    ip_hash: str  # its first 8 digits
+    transfer_id: str
+
+
+@dataclass(frozen=True)
+class Token_Figures(Answer):
+    """How often a token was used in a window, and refused for which reason."""
+
+    accepted: int
+    exhausted: int
+    expired: int
+    revoked: int
+
+
+@dataclass(frozen=True)
+class Stored(Answer):
+    """What a store made."""
+
+    cache_id: str
+    cache_hash: str
+    namespace: str
+    paths: dict[str, list[str]]  # "data", "by_hash" and "by_id", below the root prefix
+    size: int  # of the content file
+
+
+@dataclass(frozen=True)
+class Updated(Answer):
+    """What an update wrote."""
+
+    cache_id: str
+    cache_hash: str  # as it was stored; an update does not change what the entry is found by
+    namespace: str
+    paths: list[str]  # the content files
+    size: int
+    updated_at: int
+
+
+@dataclass(frozen=True)
+class Entry_Metadata(Answer):
+    """What describes an entry."""
+
+    cache_id: str
+    cache_hash: str
+    cache_key: str
+    file_id: str
+    namespace: str
+    strategy: str
+    stored_at: int
+    file_type: str  # json or binary
+    content_encoding: str | None
+    content_hash: str  # first ten hex digits of the MD5 of the content file
+    content_size: int
+    json_field_path: str | None
+
+
+@dataclass(frozen=True)
+class Retrieved(Answer):
+    """An entry: a dict or list, a str, or bytes, and what describes it."""
+
+    data: Any
+    metadata: Entry_Metadata
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Retrieved:
+        return cls(fields["data"], Entry_Metadata(**fields["metadata"]))
+
+
+@dataclass(frozen=True)
+class Stored_Data(Answer):
+    """Child data that was stored."""
+
+    cache_id: str
+    namespace: str
+    data_key: str
+    data_file_id: str
+    paths: list[str]  # a copy for each copy of the entry
+    size: int
+
+
+@dataclass(frozen=True)
+class Data_File(Answer):
+    """A file of child data."""
+
+    data_file_id: str
+    data_key: str
+    data_type: str  # json, string or binary
+    path: str
+    size: int

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service.hpp"
+#include <memfs_cache/http/admin_api.hpp>
+
+namespace memfs_cache::python {
+namespace {
+
+using namespace pybind11::literals;
+
+/// Admin_Api, and the service that it refers to.
+struct Admin {
+    std::shared_ptr<Cache> cache;
+    py::object service;
+    Admin_Api<Any_Storage> api;
+};
+
+void log_to_python(std::string_view sentence) {
+    py::gil_scoped_acquire const held;
+    py::module_::import("logging").attr("getLogger")("memfs_cache").attr("error")("%s", to_str(sentence));
+}
+
+auto make_admin(py::object const& service, Text admin_key) -> std::unique_ptr<Admin> {
+    auto const& cache = service.cast<Service const&>().cache;
+    auto key = Admin_Key::from_text(admin_key.value).value();
+    return std::unique_ptr<Admin>(
+        new Admin{cache, service, Admin_Api<Any_Storage>(*cache, std::move(key), log_to_python)});
+}
+
+using Header_Lines = std::vector<std::pair<py::bytes, py::bytes>>;
+
+auto answer_request(Admin const& self,
+                    Text method,
+                    py::bytes const& target,
+                    Header_Lines const& headers,
+                    py::bytes const& body,
+                    Text remote) -> py::tuple {
+    Request request;
+    request.method = method.value;
+    request.target = target;
+    for (auto const& [name, value] : headers)
+        request.headers.add(name, value);
+    request.body = body;
+    request.remote = remote.value;
+    auto const response = [&] {
+        py::gil_scoped_release const released;
+        return self.api(request);
+    }();
+    Header_Lines lines;
+    for (auto const& [name, value] : response.headers)
+        lines.emplace_back(name, value);
+    return py::make_tuple(response.status, lines, py::bytes(std::get<Bytes>(response.body)));
+}
+
+} // namespace
+
+void register_http(py::module_& module) {
+    py::class_<Admin>(module, "Admin_Api", "The admin routes of a service: a request in, a response out, no sockets.")
+        .def(py::init(&make_admin), "service"_a, "admin_key"_a)
+        .def("__call__", &answer_request, "method"_a, "target"_a, "headers"_a, "body"_a, "remote"_a,
+             "The answer as (status, headers, body).");
+}
+
+} // namespace memfs_cache::python

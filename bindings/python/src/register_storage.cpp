@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage.hpp"
+#include <memfs_cache/storage/disk.hpp>
+#include <memfs_cache/storage/memory.hpp>
+#include <memfs_cache/storage/open.hpp>
+#include <memfs_cache/storage/words.hpp>
+
+namespace memfs_cache::python {
+namespace {
+
+using namespace pybind11::literals;
+
+auto open_by_url(Text url) -> py::object {
+    Storage opened{waiting([&] { return open_storage(url.value); }),
+                   "open_storage('" + std::string(url.value.substr(0, url.value.find(':'))) + ":...')"};
+    if (url.value.starts_with("memory:"))
+        return py::cast(Memory_Storage{std::move(opened)});
+    if (url.value.starts_with("disk:"))
+        return py::cast(Disk_Storage{std::move(opened)});
+    return py::cast(std::move(opened));
+}
+
+auto counters_of(Storage const& storage) -> py::dict {
+    auto const counts = storage.any.counters();
+    return py::dict("reads"_a = counts.reads, "writes"_a = counts.writes, "appends"_a = counts.appends,
+                    "lists"_a = counts.lists, "deletes"_a = counts.deletes, "bytes_read"_a = counts.bytes_read,
+                    "bytes_written"_a = counts.bytes_written);
+}
+
+auto read_bytes(Storage const& storage, Text path) -> std::optional<py::bytes> {
+    auto const bytes = waiting([&] { return read(storage.any, path.value); });
+    return bytes ? std::optional(py::bytes(*bytes)) : std::nullopt;
+}
+
+} // namespace
+
+void register_storage(py::module_& module) {
+    py::class_<Storage>(module, "Storage", R"(A place that keeps named bytes: files without folders of their own.
+
+Paths are '/'-separated, relative, without empty, '.' or '..' parts; any other path raises Invalid_Argument. Every call
+may be made from any thread.)")
+        .def("read", &read_bytes, "path"_a, "The bytes of a file; None if there is no such file.")
+        .def(
+            "write",
+            [](Storage& storage, Text path, Buffer data) {
+                waiting([&] { return write(storage.any, path.value, data.value); });
+            },
+            "path"_a, "data"_a, "Creates or replaces a file; it is durable when the call returns.")
+        .def(
+            "exists",
+            [](Storage const& storage, Text path) { return waiting([&] { return exists(storage.any, path.value); }); },
+            "path"_a)
+        .def(
+            "delete",
+            [](Storage& storage, Text path) { return waiting([&] { return remove(storage.any, path.value); }); },
+            "path"_a, "Whether there was such a file.")
+        .def(
+            "files_list",
+            [](Storage const& storage, Text prefix) {
+                return waiting([&] { return files_list(storage.any, prefix.value); });
+            },
+            "prefix"_a = Text{""}, "Every path that begins with a prefix, at every depth, sorted.")
+        .def("counters", &counters_of,
+             "Since it was opened: reads, writes, appends, lists, deletes, bytes_read, bytes_written.")
+        .def("__repr__", [](Storage const& storage) { return storage.name; });
+
+    py::class_<Memory_Storage, Storage>(module, "Storage_Memory", "Files in the memory of this process.")
+        .def(py::init([] {
+            return Memory_Storage{{Storage_Memory(), "Storage_Memory()"}};
+        }));
+
+    py::class_<Disk_Storage, Storage>(module, "Storage_Disk",
+                                      R"(Files in a folder of a local file system, shared by any number of processes.
+
+Raises Invalid_Argument for a path that is no folder, Permission_Denied for one that cannot be read and written.)")
+        .def(py::init([](py::object const& path) {
+                 auto const text = py::module_::import("os").attr("fsdecode")(path);
+                 auto const folder = py::module_::import("os").attr("fsencode")(path).cast<std::string>();
+                 return Disk_Storage{{waiting([&] { return Storage_Disk::open(folder); }),
+                                      "Storage_Disk(" + std::string(py::repr(text)) + ")"}};
+             }),
+             "path"_a, "path: str or os.PathLike; made if it is not there.");
+
+    py::class_<Python_Storage, Storage>(module, "Storage_Python",
+                                        R"(Any object with the methods of Memory-FS's Storage_FS as a storage.
+
+Entries work on every such object. Events and tokens need writes with conditions, which an object offers by two methods
+more: file__bytes_and_version(path) -> (bytes, str) | None, where a version never comes back, and
+file__save_if(path, data, version) -> str | None, which saves only over that version (None: only if the file is absent)
+and gives the new version, or None if the condition did not hold. Without them they are refused with Unsupported.
+
+Raises TypeError for an object without those methods. What the object raises becomes Unavailable, or the class of
+memfs_cache.errors that it is.)")
+        .def(py::init([](py::object const& files) {
+                 return Python_Storage{
+                     {storage_of_object(files), "Storage_Python(" + std::string(py::repr(files)) + ")", true}};
+             }),
+             "files"_a);
+
+    module.def("open_storage", &open_by_url, "url"_a, R"(Opens the storage that a URL names: memory: or disk:PATH.
+
+Raises Invalid_Argument for any other text, Unsupported for backends that this build lacks.)");
+}
+
+} // namespace memfs_cache::python

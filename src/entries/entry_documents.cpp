@@ -24,6 +24,15 @@ auto join(std::string_view folder, std::string_view name) -> std::string {
     return path.append(folder).append(folder.ends_with('/') ? "" : "/").append(name);
 }
 
+auto reference_path(std::string_view ns, std::string_view kind, std::string_view name) -> std::string {
+    constexpr std::size_t rest_bytes = 16; // shards, slashes and the extension
+    std::string path;
+    path.reserve(ns.size() + kind.size() + name.size() + rest_bytes);
+    if (!ns.empty())
+        path.append(ns).append("/");
+    return path.append(kind).append(shard_folders(name)).append("/").append(name).append(".json");
+}
+
 /// A document as it looks, with a '$' for each value that goes into it.
 class Form {
   public:
@@ -245,9 +254,19 @@ class Reader {
     std::string_view wrong_;
 };
 
-/// May this path of an Id_Ref be followed?
-auto is_within(std::string_view path, std::string_view prefix) -> bool {
-    return path.starts_with(prefix) && Storage_Key::is_valid(path);
+constexpr std::string_view reference_of_an_id = "the reference of an id";
+
+auto leads_out() -> Error {
+    return fail(Errc::corrupt_data,
+                std::string(reference_of_an_id) + ": a path is missing or leads out of its namespace");
+}
+
+/// May these paths of an Id_Ref be followed?
+auto are_within(std::vector<std::string> const& paths, std::string_view ns, std::string_view folder) -> bool {
+    auto const prefix = namespace_prefix(ns).append(folder);
+    return std::all_of(paths.begin(), paths.end(), [&](std::string const& path) {
+        return path.starts_with(prefix) && Storage_Key::is_valid(path);
+    });
 }
 
 } // namespace
@@ -434,8 +453,7 @@ auto Hash_Ref::remove(std::string_view cache_id) -> bool {
 }
 
 auto Hash_Ref::path(std::string_view ns, std::string_view cache_hash) -> std::string {
-    auto path = namespace_prefix(ns).append("refs/by-hash/").append(shard_folders(cache_hash));
-    return path.append("/").append(cache_hash).append(".json");
+    return reference_path(ns, "refs/by-hash/", cache_hash);
 }
 
 auto Hash_Ref::document() const -> Bytes {
@@ -460,12 +478,11 @@ auto Hash_Ref::parse(Byte_View text) -> Result<Hash_Ref> {
 }
 
 auto Id_Ref::path(std::string_view ns, std::string_view cache_id) -> std::string {
-    auto path = namespace_prefix(ns).append("refs/by-id/").append(shard_folders(cache_id));
-    return path.append("/").append(cache_id).append(".json");
+    return reference_path(ns, "refs/by-id/", cache_id);
 }
 
 auto Id_Ref::document() const -> Bytes {
-    constexpr std::string_view without_source = R"({
+    constexpr std::string_view form = R"({
   "all_paths": {
     "data": $,
     "by_hash": [
@@ -484,30 +501,28 @@ auto Id_Ref::document() const -> Bytes {
   "file_type": $,
   "namespace": $,
   "strategy": $,
-  "timestamp": $
-})";
-    constexpr std::string_view with_source = R"(,
-  "source_value": $
-})";
-    // One form: its end is the other one's beginning.
-    static auto const whole = std::string(without_source.substr(0, without_source.size() - 2)).append(with_source);
-    Form form(source_value ? std::string_view(whole) : without_source, 2);
-    form.texts(all_paths.data)
-        .text(all_paths.by_hash)
-        .text(all_paths.by_id)
-        .text(cache_id)
-        .text(cache_hash)
-        .texts(content_files)
-        .texts(data_folders)
-        .text(file_type)
-        .text(ns)
-        .text(strategy)
-        .number(to_millis(stored_at));
-    return source_value ? form.value(*source_value).take() : form.take();
+  "timestamp": $)";
+    constexpr std::string_view source_form = R"(,
+  "source_value": $)";
+    auto document = Form(form, 2)
+                        .texts(all_paths.data)
+                        .text(all_paths.by_hash)
+                        .text(all_paths.by_id)
+                        .text(cache_id)
+                        .text(cache_hash)
+                        .texts(content_files)
+                        .texts(data_folders)
+                        .text(file_type)
+                        .text(ns)
+                        .text(strategy)
+                        .number(to_millis(stored_at))
+                        .take();
+    if (source_value)
+        document += Form(source_form, 2).value(*source_value).take();
+    return document += "\n}";
 }
 
 auto Id_Ref::parse(Byte_View text) -> Result<Id_Ref> {
-    constexpr std::string_view what = "the reference of an id";
     Id_Ref ref;
     std::vector<std::string> by_hash, by_id;
     Field const paths[] = {{"data", &ref.all_paths.data}, {"by_hash", &by_hash}, {"by_id", &by_id}};
@@ -521,20 +536,29 @@ auto Id_Ref::parse(Byte_View text) -> Result<Id_Ref> {
                             {"strategy", &ref.strategy},
                             {"timestamp", &ref.stored_at},
                             {"source_value", &ref.source_value}};
-    if (auto const read = Reader::read(text, what, fields); !read)
+    if (auto const read = Reader::read(text, reference_of_an_id, fields); !read)
         return read.error();
-    auto const data = namespace_prefix(ref.ns).append("data/");
-    auto const refs = namespace_prefix(ref.ns).append("refs/");
-    bool good =
-        by_hash.size() == 1 && by_id.size() == 1 && is_within(by_hash.front(), refs) && is_within(by_id.front(), refs);
+    bool good = by_hash.size() == 1 && by_id.size() == 1 && are_within(by_hash, ref.ns, "refs/") &&
+                are_within(by_id, ref.ns, "refs/");
     for (auto const* list : {&ref.all_paths.data, &ref.content_files, &ref.data_folders})
-        for (auto const& path : *list)
-            good = good && is_within(path, data);
+        good = good && are_within(*list, ref.ns, "data/");
     if (!good)
-        return fail(Errc::corrupt_data, std::string(what) + ": a path leads out of its namespace or is missing");
+        return leads_out();
     ref.all_paths.by_hash = std::move(by_hash.front());
     ref.all_paths.by_id = std::move(by_id.front());
     return ref;
+}
+
+auto Id_Ref::parse_content_files(Byte_View text, std::string_view ns) -> Result<std::vector<std::string>> {
+    std::string its_namespace;
+    std::vector<std::string> content_files;
+    Field const files[] = {{"content_files", &content_files}};
+    Field const fields[] = {{"file_paths", std::span<Field const>(files)}, {"namespace", &its_namespace}};
+    if (auto const read = Reader::read(text, reference_of_an_id, fields); !read)
+        return read.error();
+    if (its_namespace != ns || !are_within(content_files, ns, "data/"))
+        return leads_out();
+    return content_files;
 }
 
 } // namespace memfs_cache

@@ -120,6 +120,10 @@ struct Id_Ref {
     [[nodiscard]] auto document() const -> Bytes;
     /// @errors corrupt_data; also if a path leads out of the namespace, so that nothing foreign is ever read or erased
     [[nodiscard]] static auto parse(Byte_View text) -> Result<Id_Ref>;
+    /// Of the document of a namespace the content files alone, for who looks for nothing else.
+    /// @errors as parse()
+    [[nodiscard]] static auto parse_content_files(Byte_View text, std::string_view ns)
+        -> Result<std::vector<std::string>>;
 };
 
 /// "ns/" or "" for the namespace without a name.

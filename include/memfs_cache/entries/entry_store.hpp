@@ -87,8 +87,8 @@ struct Child_File {
 /// Errors  absent is not an error: nothing is returned. invalid_argument for names that cannot be cleaned,
 ///         corrupt_data for files that are no files of entries, and what the storage says. After an error some files of
 ///         the entry may be written; those that it is found by are written last, so nothing finds them.
-/// Cost    a store writes 5 (direct, temporal, key_based), 8 (temporal_latest) or 11 (temporal_versioned) files and
-///         reads one; a retrieval reads 3 by id and 4 by hash.
+/// Cost    a store writes 5 (direct, temporal, key_based), 8 (temporal_latest) or 11 (temporal_versioned) files, under a
+///         hash that is known already with a read and a write more; a retrieval reads 3 by id and 4 by hash.
 template <StorageBackend Storage>
 class Entry_Store {
   public:
@@ -205,25 +205,21 @@ class Entry_Store {
 
     [[nodiscard]] auto retrieve(std::string_view ns, Cache_Id const& cache_id) const
         -> Result<std::optional<Retrieved_Entry>> {
-        auto const ref = find(ns, cache_id.str());
-        if (!ref)
-            return ref.error();
-        return *ref ? retrieve(**ref) : Result<std::optional<Retrieved_Entry>>(std::nullopt);
+        auto const cleaned = clean_entry_name(ns, "namespace");
+        if (!cleaned)
+            return cleaned.error();
+        return retrieve_cleaned(*cleaned, cache_id.str());
     }
 
     /// The entry that was stored last under a hash.
     [[nodiscard]] auto retrieve_by_hash(std::string_view ns, std::string_view cache_hash) const
         -> Result<std::optional<Retrieved_Entry>> {
-        using Nothing = std::optional<Retrieved_Entry>;
         auto const by_hash = hash_ref(ns, cache_hash);
         if (!by_hash)
             return by_hash.error();
         if (!*by_hash)
-            return Nothing();
-        auto const ref = find((*by_hash)->first, (*by_hash)->second.latest_id);
-        if (!ref)
-            return ref.error();
-        return *ref ? retrieve(**ref) : Result<Nothing>(Nothing());
+            return std::optional<Retrieved_Entry>();
+        return retrieve_cleaned((*by_hash)->first, (*by_hash)->second.latest_id);
     }
 
     /// The documents that an entry and a hash are found by.
@@ -463,8 +459,11 @@ class Entry_Store {
     static constexpr std::size_t update_indent = 4;
     static constexpr std::string_view gzip = "gzip";
 
-    [[nodiscard]] auto key(std::string_view path) const -> Storage_Key {
-        return Storage_Key(std::string(root_).append(path));
+    [[nodiscard]] auto key(std::string_view path) const -> Storage_Key { return Storage_Key(full(path)); }
+    [[nodiscard]] auto full(std::string_view path, std::string_view suffix = {}) const -> std::string {
+        std::string whole;
+        whole.reserve(root_.size() + path.size() + suffix.size());
+        return whole.append(root_).append(path).append(suffix);
     }
 
     static auto nothing_to_store() -> Error {
@@ -550,9 +549,7 @@ class Entry_Store {
         return ref;
     }
 
-    auto put(std::string_view path, Byte_View bytes) -> Result<void> {
-        return write(storage_, std::string(root_).append(path), bytes);
-    }
+    auto put(std::string_view path, Byte_View bytes) -> Result<void> { return write(storage_, full(path), bytes); }
 
     auto put_copy(std::string const& file, Byte_View config, Byte_View content, Byte_View metadata) -> Result<void> {
         if (auto const done = put(std::string(file).append(config_suffix), config); !done)
@@ -583,6 +580,14 @@ class Entry_Store {
     }
 
     auto add_to_hash(Id_Ref const& ref) -> Result<void> {
+        Hash_Ref first{ref.cache_hash, {}, {}, 0};
+        first.add(ref.cache_id, ref.stored_at);
+        auto const created = storage_.put(key(ref.all_paths.by_hash), first.document(), Precondition::absent());
+        if (!created)
+            return created.error();
+        if (created->state == Put_State::applied)
+            return {};
+        // Something is there, be it what this call has put without hearing of it: adding it twice changes nothing.
         auto const added = change_hash(ref, [&](Hash_Ref& by_hash) -> Result<bool> {
             by_hash.add(ref.cache_id, ref.stored_at);
             return true;
@@ -649,7 +654,7 @@ class Entry_Store {
         auto const cleaned = clean_entry_name(ns, "namespace");
         if (!cleaned)
             return cleaned.error();
-        auto const found = read(storage_, root_ + Id_Ref::path(*cleaned, cache_id));
+        auto const found = read(storage_, full(Id_Ref::path(*cleaned, cache_id)));
         if (!found)
             return found.error();
         if (!*found)
@@ -671,7 +676,7 @@ class Entry_Store {
             return cleaned.error();
         if (auto const good = check_cache_hash(cache_hash); !good)
             return good.error();
-        auto const found = read(storage_, root_ + Hash_Ref::path(*cleaned, cache_hash));
+        auto const found = read(storage_, full(Hash_Ref::path(*cleaned, cache_hash)));
         if (!found)
             return found.error();
         if (!*found)
@@ -683,14 +688,23 @@ class Entry_Store {
     }
 
     /// The first copy of the content that is there.
-    auto retrieve(Id_Ref const& ref) const -> Result<std::optional<Retrieved_Entry>> {
-        for (auto const& file : ref.content_files) {
-            auto content = storage_.get(key(file));
+    auto retrieve_cleaned(std::string_view ns, std::string_view cache_id) const
+        -> Result<std::optional<Retrieved_Entry>> {
+        auto const ref = read(storage_, full(Id_Ref::path(ns, cache_id)));
+        if (!ref)
+            return ref.error();
+        if (!*ref)
+            return std::optional<Retrieved_Entry>();
+        auto const files = Id_Ref::parse_content_files(**ref, ns);
+        if (!files)
+            return files.error();
+        for (auto const& file : *files) {
+            auto content = read(storage_, full(file));
             if (!content)
                 return content.error();
             if (!*content)
                 continue;
-            auto const described = read(storage_, std::string(root_).append(file).append(metadata_suffix));
+            auto const described = read(storage_, full(file, metadata_suffix));
             if (!described)
                 return described.error();
             if (!*described)
@@ -698,7 +712,7 @@ class Entry_Store {
             auto metadata = Entry_Metadata::parse(**described);
             if (!metadata)
                 return metadata.error();
-            auto value = Entry_Value::read(std::move((*content)->bytes), file.ends_with(".json"));
+            auto value = Entry_Value::read(*std::move(*content), file.ends_with(".json"));
             if (value && metadata->content_encoding == gzip && value->kind() == Entry_Value::Kind::binary)
                 value = unpacked(*value->as_bytes());
             if (!value)
@@ -722,7 +736,7 @@ class Entry_Store {
     auto content_of_others(Id_Ref const& ref) const -> Result<std::set<std::string>> {
         std::set<std::string> taken;
         for (auto const& file : ref.content_files) {
-            auto const described = read(storage_, std::string(root_).append(file).append(metadata_suffix));
+            auto const described = read(storage_, full(file, metadata_suffix));
             if (!described)
                 return described.error();
             if (!*described)

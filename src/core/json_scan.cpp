@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/core/utf8.hpp>
@@ -41,6 +42,28 @@ auto find_quote_or_backslash(char const* at, char const* end) noexcept -> char c
     while (at < end && *at != '"' && *at != '\\')
         ++at;
     return at;
+}
+
+/// Are as many bytes the same? For names, which are so short that a call of memcmp costs more than the comparison.
+auto are_same(char const* a, char const* b, std::size_t size) noexcept -> bool {
+    auto const differ = [&](auto word, std::size_t at) {
+        auto other = word;
+        std::memcpy(&word, a + at, sizeof word);
+        std::memcpy(&other, b + at, sizeof other);
+        return word != other;
+    };
+    if (size < 4) {
+        for (std::size_t at = 0; at < size; ++at)
+            if (a[at] != b[at])
+                return false;
+        return true;
+    }
+    if (size < 8)
+        return !differ(std::uint32_t{}, 0) && !differ(std::uint32_t{}, size - 4);
+    for (std::size_t at = 0; at + 8 < size; at += 8)
+        if (differ(std::uint64_t{}, at))
+            return false;
+    return !differ(std::uint64_t{}, size - 8); // some of them a second time
 }
 
 } // namespace
@@ -91,7 +114,7 @@ auto Json_Scanner::take_likely_name(std::string_view& name, std::string_view lik
     // "name": without a blank, as this library writes it
     auto const size = likely.size();
     if (size == 0 || static_cast<std::size_t>(end_ - at_) < size + 3 || *at_ != '"' || at_[size + 1] != '"' ||
-        at_[size + 2] != ':' || std::memcmp(at_ + 1, likely.data(), size) != 0)
+        at_[size + 2] != ':' || !are_same(at_ + 1, likely.data(), size))
         return false;
     name = {at_ + 1, size};
     at_ += size + 3;
@@ -242,6 +265,15 @@ auto append_unescaped(std::string& out, std::string_view content) -> bool {
 
 auto parse_json_integer(std::string_view text) noexcept -> std::optional<std::int64_t> {
     std::int64_t number = 0;
+    constexpr std::size_t always_fits = 18;
+    if (text.size() <= always_fits) { // nearly always, and without a question of overflow for each digit
+        std::size_t digits = 0;
+        for (; digits < text.size() && is_ascii_digit(text[digits]); ++digits)
+            number = number * 10 + (text[digits] - '0');
+        if (digits > 0 && digits == text.size())
+            return number;
+        number = 0;
+    }
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size())
         return std::nullopt;

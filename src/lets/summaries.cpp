@@ -121,11 +121,9 @@ auto Percentiles::lower_edge_us(unsigned bin) noexcept -> std::int64_t {
 auto Percentiles::bin_of(std::int64_t duration_us) noexcept -> unsigned {
     auto const value = static_cast<std::uint64_t>(std::clamp(duration_us, least_us, most_us));
     auto const doublings = static_cast<unsigned>(std::bit_width(value)) - 1;
-    unsigned low = doublings * bins_per_doubling;
-    for (unsigned step = bins_per_doubling / 2; step > 0; step /= 2)
-        if (static_cast<std::uint64_t>(lower_edge_us(low + step)) <= value)
-            low += step;
-    return low;
+    // An edge, rounded up, is not above the value when the edge itself is not.
+    auto const above = std::upper_bound(fractions.begin(), fractions.end(), value << (62 - doublings));
+    return doublings * bins_per_doubling + static_cast<unsigned>(above - fractions.begin()) - 1;
 }
 
 void Percentiles::to_bins() {

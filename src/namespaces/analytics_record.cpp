@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/core/siphash.hpp>
@@ -89,6 +90,21 @@ class Writer {
 
 /// Milliseconds, with or without a fraction, as whole microseconds: rounded once, here.
 auto parse_millis(std::string_view text) noexcept -> std::optional<std::int64_t> {
+    // As this library writes it: at most nine digits, a dot, at most three digits.
+    std::int64_t whole = 0;
+    std::size_t at = 0;
+    for (; at < text.size() && at < 9 && is_ascii_digit(text[at]); ++at)
+        whole = whole * 10 + (text[at] - '0');
+    if (at > 0 && at == text.size())
+        return std::min(whole * 1000, most_duration_us);
+    if (at > 0 && text[at] == '.' && text.size() - at >= 2 && text.size() - at <= 4) {
+        std::int64_t fraction = 0;
+        auto unit = std::int64_t{1000};
+        for (++at; at < text.size() && is_ascii_digit(text[at]); ++at)
+            fraction += (unit /= 10) * (text[at] - '0');
+        if (at == text.size())
+            return std::min(whole * 1000 + fraction, most_duration_us);
+    }
     double millis = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), millis);
     if (error != std::errc() || end != text.data() + text.size() || !(millis >= 0))

@@ -154,6 +154,25 @@ TEST_SUITE("namespaces/analytics/record") {
         REQUIRE(record.read({R"({"timestamp":1,"duration_ms":1.2345678e1,"status_code":99999})", {}}));
         CHECK(record.duration_us == 12'346);
         CHECK(record.status_code == 0);
+        for (auto const& [text, us] :
+             std::initializer_list<std::pair<std::string, std::int64_t>>{{"0", 0},
+                                                                         {"0.001", 1},
+                                                                         {"12.3", 12'300},
+                                                                         {"12.03", 12'030},
+                                                                         {"999999999", most_duration_us},
+                                                                         {"9999999999", most_duration_us},
+                                                                         {"1.2345", 1'235},
+                                                                         {"1.5e1", 15'000},
+                                                                         {"0.0004", 0}}) {
+            CAPTURE(text);
+            REQUIRE(record.read({R"({"timestamp":1,"duration_ms":)" + text + "}", {}}));
+            CHECK(record.duration_us == us);
+        }
+        for (std::string const text : {"1..2", "1.2-", "1-2", "1.2.3"}) {
+            CAPTURE(text);
+            REQUIRE(record.read({R"({"timestamp":1,"duration_ms":)" + text + "}", {}}));
+            CHECK_FALSE(record.duration_us);
+        }
         REQUIRE(record.read({R"({"timestamp":1,"duration_ms":-1})", {}}));
         CHECK_FALSE(record.duration_us);
     }

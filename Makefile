@@ -47,10 +47,12 @@ python: packages
 test: release
 	$(call build,release)
 	$(MAKE) python
+	$(call configure,release) # which now finds .venv
 	$(call check,release)
 
 serve: release
-	$(call build,release) --target memfs_cache_example_server
+	$(call build,release) --target memfs_cache_example_server memfs_cache_cli
+	$(MAKE) python || echo "make serve: no Python package, and the server needs none" >&2
 	exec build/release/examples/server/memfs_cache_example_server --storage $(STORAGE)
 
 bench: release

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,76 @@ settings.register_profile("quick", max_examples=100 * int(os.environ.get("MEMFS_
                           deadline=None, database=None, print_blob=True,
                           suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("quick")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """For at most a minute."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline, "waited for a minute"
+        time.sleep(0.02)
+
+
+class Files:
+    """A storage in Python with the methods of Memory-FS, in a dict. What `breaks` says is raised by every call."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.breaks: Exception | None = None
+
+    def file__bytes(self, path: str) -> bytes | None:
+        self.check()
+        return self.files.get(path)
+
+    def file__save(self, path: str, data: bytes) -> bool:
+        self.check()
+        self.files[path] = data
+        return True
+
+    def file__delete(self, path: str) -> bool:
+        self.check()
+        return self.files.pop(path, None) is not None
+
+    def files__paths(self) -> list[str]:
+        self.check()
+        return list(self.files)
+
+    def check(self) -> None:
+        if self.breaks is not None:
+            raise self.breaks
+
+
+class Conditional_Files(Files):
+    """The same with writes that have conditions, so that events and tokens can be kept in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions: dict[str, int] = {}
+        self.lock = threading.Lock()
+
+    def file__save(self, path: str, data: bytes) -> bool:
+        self.versions[path] = self.versions.get(path, 0) + 1
+        return super().file__save(path, data)
+
+    def file__bytes_and_version(self, path: str) -> tuple[bytes, str] | None:
+        with self.lock:
+            data = self.file__bytes(path)
+            return None if data is None else (data, str(self.versions[path]))
+
+    def file__save_if(self, path: str, data: bytes, version: str | None) -> str | None:
+        with self.lock:
+            present = str(self.versions[path]) if path in self.files else None
+            if present != version:
+                return None
+            self.file__save(path, data)
+            return str(self.versions[path])
 
 
 @pytest.fixture(params=["memory", "disk"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from datetime import datetime
+from multiprocessing import util
 from types import TracebackType
 from typing import Any, Callable, Iterable, Mapping
 
@@ -69,8 +70,11 @@ class Cache_Service(_core.Service):
         summary_cache_bytes: int | None = None,
         share_url_base: str = "",
     ) -> None:
+        storage = _core.Storage_Memory() if storage_fs is None else storage_fs
+        # First, since a traceback shows also what was never made.
+        self._shown = f"Cache_Service(storage_fs={storage!r}, root_prefix={root_prefix!r})"
         super().__init__(
-            _core.Storage_Memory() if storage_fs is None else storage_fs,
+            storage,
             root_prefix,
             clock,
             id_generator,
@@ -86,8 +90,13 @@ class Cache_Service(_core.Service):
             summary_cache_bytes=summary_cache_bytes,
             share_url_base=share_url_base,
         )
-        self._root_prefix = root_prefix
+        self.recording = recording
         self._end = weakref.finalize(self, self._closer(_EXIT_SECONDS))
+        util.register_after_fork(self, Cache_Service._close_with_child)
+
+    def _close_with_child(self) -> None:
+        """A child of multiprocessing ends without the usual end of an interpreter."""
+        util.Finalize(self, self._closer(_EXIT_SECONDS), exitpriority=0)
 
     def __enter__(self) -> Cache_Service:
         return self
@@ -98,7 +107,7 @@ class Cache_Service(_core.Service):
         self.close()
 
     def __repr__(self) -> str:
-        return f"Cache_Service(storage_fs={self.storage_fs!r}, root_prefix={self._root_prefix!r})"
+        return self._shown
 
     # Names of the original plan
 

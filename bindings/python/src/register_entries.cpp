@@ -13,7 +13,7 @@ auto to_value(py::handle data) -> Entry_Value {
     if (PyUnicode_Check(data.ptr()))
         return Entry_Value::string(std::string(data.cast<Text>().value));
     if (PyObject_CheckBuffer(data.ptr()) != 0)
-        return Entry_Value::binary(std::string(data.cast<py::bytes>()));
+        return Entry_Value::binary(py::reinterpret_steal<py::bytes>(PyBytes_FromObject(data.ptr())));
     if (PyDict_Check(data.ptr()) || PyList_Check(data.ptr()) || PyTuple_Check(data.ptr()))
         return Entry_Value::json(to_python_json(data));
     throw py::type_error("data must be a dict, a list, a str or bytes, not a " +

@@ -11,6 +11,7 @@ using namespace pybind11::literals;
 struct Admin {
     std::shared_ptr<Cache> cache;
     py::object service;
+    std::uint64_t body_limit_bytes;
     Admin_Api<Any_Storage> api;
 };
 
@@ -19,11 +20,19 @@ void log_to_python(std::string_view sentence) {
     py::module_::import("logging").attr("getLogger")("memfs_cache").attr("error")("%s", to_str(sentence));
 }
 
-auto make_admin(py::object const& service, Text admin_key) -> std::unique_ptr<Admin> {
+auto make_admin(py::object const& service, Text admin_key, Whole body_limit) -> std::unique_ptr<Admin> {
     auto const& cache = service.cast<Service const&>().cache;
     auto key = Admin_Key::from_text(admin_key.value).value();
-    return std::unique_ptr<Admin>(
-        new Admin{cache, service, Admin_Api<Any_Storage>(*cache, std::move(key), log_to_python)});
+    return std::unique_ptr<Admin>(new Admin{cache, service, at_least(0, body_limit, "body_limit"),
+                                            Admin_Api<Any_Storage>(*cache, std::move(key), log_to_python)});
+}
+
+/// As the bundled server answers, which looks at the size of a body before anything else.
+auto answer(Admin const& self, Request const& request) -> Response {
+    if (request.body.size() > self.body_limit_bytes)
+        return error_reply(fail(Errc::too_large, "The body is longer than the limit of " +
+                                                     std::to_string(self.body_limit_bytes) + " bytes (body_limit)."));
+    return self.api(request);
 }
 
 using Header_Lines = std::vector<std::pair<py::bytes, py::bytes>>;
@@ -43,7 +52,7 @@ auto answer_request(Admin const& self,
     request.remote = remote.value;
     auto const response = [&] {
         py::gil_scoped_release const released;
-        return self.api(request);
+        return answer(self, request);
     }();
     Header_Lines lines;
     for (auto const& [name, value] : response.headers)
@@ -55,7 +64,7 @@ auto answer_request(Admin const& self,
 
 void register_http(py::module_& module) {
     py::class_<Admin>(module, "Admin_Api", "The admin routes of a service: a request in, a response out, no sockets.")
-        .def(py::init(&make_admin), "service"_a, "admin_key"_a)
+        .def(py::init(&make_admin), "service"_a, "admin_key"_a, "body_limit"_a)
         .def("__call__", &answer_request, "method"_a, "target"_a, "headers"_a, "body"_a, "remote"_a,
              "The answer as (status, headers, body).");
 }

@@ -88,6 +88,8 @@ auto make_service(py::object const& storage_fs,
     options.tokens.summary_cache_bytes = options.analytics.summary_cache_bytes;
     options.tokens.share_url_base = share_url_base.value;
 
+    if (!py::isinstance<Storage>(storage_fs))
+        throw py::type_error("storage_fs: give a storage, such as Storage_Disk(path) or open_storage(url)");
     auto const& storage = storage_fs.cast<Storage const&>();
     return {std::shared_ptr<Cache>(new Cache(storage.any, std::move(options)), &delete_without_lock), storage_fs,
             storage.calls_python};

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For code that was written for Memory-FS: any storage of this package under its interface.
+
+    files = Storage_FS__Memfs_Cache(storage=Storage_Disk("./data"))
+
+`pip install memfs_cache[memory-fs]`. The other way round is memfs_cache.Storage_Python.
+"""
+# Memory-FS looks at annotations while the program runs: they stay what they are.
+import json
+from typing import Any
+
+from memory_fs.storage_fs.Storage_FS import Storage_FS
+from osbot_utils.type_safe.primitives.domains.files.safe_str.Safe_Str__File__Path import Safe_Str__File__Path
+
+from ._core import Storage
+
+
+class Storage_FS__Memfs_Cache(Storage_FS):  # type: ignore[misc]  # Memory-FS has no types
+    """Behaves as Memory-FS's storage in memory does, on every backend. Paths that would leave the root are refused with
+    Invalid_Argument; listings are sorted."""
+
+    storage: Storage
+
+    def clear(self) -> bool:
+        for path in self.storage.files_list():
+            self.storage.delete(path)
+        return True
+
+    def file__bytes(self, path: str) -> bytes | None:
+        return self.storage.read(_clean(path))
+
+    def file__delete(self, path: str) -> bool:
+        return self.storage.delete(_clean(path))
+
+    def file__exists(self, path: str) -> bool:
+        return self.storage.exists(_clean(path))
+
+    def file__json(self, path: str) -> Any:
+        data = self.storage.read(_clean(path))
+        return json.loads(data) if data else None
+
+    def file__save(self, path: str, data: bytes) -> bool:
+        self.storage.write(_clean(path), data)
+        return True
+
+    def file__str(self, path: str) -> str | None:
+        data = self.storage.read(_clean(path))
+        return data.decode() if data else None
+
+    def files__paths(self) -> list[str]:
+        return self.storage.files_list()
+
+    def folder__files(self, folder_path: str, return_full_path: bool = False) -> list[str]:
+        """The files right in a folder, "" or "/" for the root."""
+        prefix = _prefix(folder_path)
+        return [
+            path if return_full_path else path[len(prefix) :]
+            for path in self.storage.files_list(prefix)
+            if "/" not in path[len(prefix) :]
+        ]
+
+    def folder__files__all(self, parent_folder: str) -> list[str]:
+        """Every file below a folder, at every depth."""
+        return self.storage.files_list(_prefix(parent_folder))
+
+    def folder__folders(self, parent_folder: str, return_full_path: bool = True) -> list[str]:
+        """The folders right in a folder, "" or "/" for the root."""
+        prefix = _prefix(parent_folder)
+        names = {path[len(prefix) :].split("/")[0] for path in self.storage.files_list(prefix) if "/" in path[len(prefix) :]}
+        return sorted(prefix + name if return_full_path else name for name in names)
+
+
+def _clean(path: str) -> str:
+    """As Memory-FS cleans the paths of every call."""
+    return str(Safe_Str__File__Path(path))
+
+
+def _prefix(folder: str) -> str:
+    folder = _clean(folder).strip("/")
+    return f"{folder}/" if folder else ""

@@ -56,6 +56,8 @@ serve: release
 	exec build/release/examples/server/memfs_cache_example_server --storage $(STORAGE)
 
 bench: release
+	@.ci/install-packages libspdlog-dev libsimdjson-dev goaccess
+	$(call configure,release)
 	$(call build,release) --target memfs_cache_bench
 	build/release/tests/memfs_cache_bench
 

@@ -265,6 +265,29 @@ auto record_durably(std::size_t threads) -> Sides {
             }};
 }
 
+/// How near bare group commit comes to what the disk gives to one who has all 16 events at hand.
+auto commit_bare() -> Sides {
+    constexpr std::size_t threads = 16;
+    auto const disk = std::make_shared<On_Disk>();
+    std::string event;
+    Events().append(event, 0);
+    std::string together;
+    for (std::size_t i = 0; i < threads; ++i)
+        together += event;
+    return {.ours =
+                [disk, event, commits = std::make_shared<Bare_Group_Commit>(disk->bare)](std::size_t operations) {
+                    from_threads(threads, operations, [&](std::size_t own) {
+                        for (std::size_t i = 0; i < own; ++i)
+                            commits->commit(event);
+                    });
+                },
+            .limit =
+                [disk, together](std::size_t operations) {
+                    for (std::size_t i = 0; i < operations; i += threads)
+                        disk->bare.write(together, true);
+                }};
+}
+
 } // namespace
 
 auto events_rows() -> Rows {
@@ -276,7 +299,8 @@ auto events_rows() -> Rows {
              "bare group commit of 16 threads",
              [] { return record_durably(16); },
              {},
-             3'200}};
+             3'200},
+            {"bare group commit of 16 threads", "write of 16, fdatasync", commit_bare, {}, 3'200}};
 }
 
 } // namespace memfs_cache::bench

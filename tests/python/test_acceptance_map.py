@@ -29,6 +29,6 @@ def test_every_named_python_test_exists():
 def test_every_named_test_case_exists():
     for number, shown in rows().items():
         for folder, names in re.findall(r'(tests/cpp/\w+)((?:,? "[^"]+")+)', shown):
-            text = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / folder).glob("*.cpp")))
+            text = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / folder).glob("*.?pp")))
             for name in re.findall(r'"([^"]+)"', names):
                 assert f'"{name}"' in text, f"{number}: {folder} {name}"

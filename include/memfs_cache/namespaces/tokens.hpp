@@ -7,6 +7,7 @@
 #include <memfs_cache/events/event_log.hpp>
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
+#include <memfs_cache/namespaces/per_process.hpp>
 #include <memfs_cache/namespaces/tokens/action_claims.hpp>
 #include <memfs_cache/namespaces/tokens/token.hpp>
 #include <memfs_cache/namespaces/tokens/token_desk.hpp>
@@ -51,7 +52,8 @@ struct Use_Of_Token {
 /// Names   are kept in small letters; see parse_token_name().
 /// Errors  enforcement fails closed: a token that cannot be checked is not granted, but answered with an error. A refusal
 ///         is a result. invalid_argument for names and fields out of range; not_found from calls that change a token.
-/// Threads  every call from any thread.
+/// Threads  every call from any thread. A child after fork() may go on using its copy, also when threads of its parent
+///          were in the middle of something.
 /// Ownership refers to the storage, which must outlive it.
 template <StorageBackend Storage>
 class Tokens {
@@ -158,9 +160,9 @@ class Tokens {
             return refused_unknown();
         if (use.action_id.empty())
             return consume(**desk, use);
-        return claims_.once((*desk)->cache_id, use.action_id, log_->clock()->now(),
-                            [&] { return consume(**desk, use); }, [&] { return give_back(**desk); },
-                            [&] { return granted_already(**desk); });
+        return callers_.get().claims.once((*desk)->cache_id, use.action_id, log_->clock()->now(),
+                                          [&] { return consume(**desk, use); }, [&] { return give_back(**desk); },
+                                          [&] { return granted_already(**desk); });
     }
 
     /// What use() would answer now, without using it up.
@@ -265,6 +267,7 @@ class Tokens {
                 {{"recorded", counts.recorded},
                  {"dropped", counts.dropped},
                  {"lost_events", lost},
+                 {"failed_tidying", failed_tidying_.load(std::memory_order_relaxed)},
                  {"last_problem", counts.last_problem}}};
     }
     [[nodiscard]] auto log() noexcept -> Event_Log<Storage>& { return *log_; }
@@ -278,6 +281,13 @@ class Tokens {
         std::string const cache_id;
     };
     using Desk_Ptr = std::shared_ptr<Desk>;
+    /// Who uses tokens in this process.
+    struct Callers {
+        Callers(Storage& storage, std::string claims_folder) : claims(storage, std::move(claims_folder)) {}
+        Action_Claims<Storage> claims;
+        std::shared_mutex desks_mutex;
+        std::map<std::string, Desk_Ptr, std::less<>> desks; ///< by name
+    };
 
     Tokens(Storage& storage,
            std::string_view root,
@@ -285,10 +295,17 @@ class Tokens {
            std::unique_ptr<Event_Log<Storage>> log,
            Tokens_Options options)
         : storage_(storage), name_(std::move(name)), options_(std::move(options)),
-          folder_(namespace_prefix(root) + name_.str() + "/data/direct/"), log_(std::move(log)),
-          entries_(storage, root, log_->clock()),
-          claims_(storage, namespace_prefix(root) + name_.str() + "/data/actions/"),
-          aggregator_(storage, *log_, options_.summary_cache_bytes) {}
+          folder_(namespace_prefix(root) + name_.str() + "/data/direct/"),
+          callers_([&storage, claims = namespace_prefix(root) + name_.str() + "/data/actions/"] {
+              return std::make_unique<Callers>(storage, claims);
+          }),
+          log_(std::move(log)), entries_(storage, root, log_->clock()),
+          aggregator_(storage, *log_, options_.summary_cache_bytes) {
+        log_->also_in_background([this] {
+            if (!callers_.get().claims.tidy(log_->clock()->now()))
+                failed_tidying_.fetch_add(1, std::memory_order_relaxed);
+        });
+    }
 
     [[nodiscard]] auto token_key(std::string_view cache_id) const -> Storage_Key {
         return Storage_Key(std::string(folder_).append(cache_id).append("/token.json"));
@@ -323,9 +340,10 @@ class Tokens {
         auto const name = parse_token_name(token_name);
         if (!name)
             return Desk_Ptr();
+        auto& callers = callers_.get();
         {
-            std::shared_lock const lock(desks_mutex_);
-            if (auto const found = desks_.find(*name); found != desks_.end())
+            std::shared_lock const lock(callers.desks_mutex);
+            if (auto const found = callers.desks.find(*name); found != callers.desks.end())
                 return found->second;
         }
         auto const hash = entries_.hash_of_source(Python_Json(*name));
@@ -338,10 +356,10 @@ class Tokens {
             return Desk_Ptr();
         auto fresh =
             std::make_shared<Desk>(storage_, token_key((*cache_id)->str()), log_->clock(), *name, (*cache_id)->str());
-        std::unique_lock const lock(desks_mutex_);
-        if (desks_.size() >= most_desks) // whoever has one keeps it; limits hold between desks, too
-            desks_.clear();
-        return desks_.try_emplace(*name, std::move(fresh)).first->second;
+        std::unique_lock const lock(callers.desks_mutex);
+        if (callers.desks.size() >= most_desks) // whoever has one keeps it; limits hold between desks, too
+            callers.desks.clear();
+        return callers.desks.try_emplace(*name, std::move(fresh)).first->second;
     }
 
     auto find_record(std::string_view token_name) -> Result<std::optional<Token_Record>> {
@@ -523,14 +541,12 @@ class Tokens {
     Namespace_Name name_;
     Tokens_Options options_;
     std::string folder_;
-    std::unique_ptr<Event_Log<Storage>> log_;
+    Per_Process<Callers> callers_;
+    std::atomic<std::uint64_t> failed_tidying_{0};
+    std::unique_ptr<Event_Log<Storage>> log_; // goes first: what it does in the background is done to those above
     Entry_Store<Storage> entries_;
-    Action_Claims<Storage> claims_;
     LETS_Aggregator<Storage, Token_Event, Tokens_Summary> aggregator_;
     std::atomic<std::uint64_t> lost_events_{0};
-
-    std::shared_mutex desks_mutex_;
-    std::map<std::string, Desk_Ptr, std::less<>> desks_; ///< by name
 };
 
 } // namespace memfs_cache

@@ -7,6 +7,7 @@
 #include <memfs_cache/service/options.hpp>
 #include <memfs_cache/storage/any.hpp>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,7 +30,8 @@ struct Service_Health {
 ///     memfs_cache::Cache_Service cache(memfs_cache::Storage_Memory{});
 ///     cache.analytics().record_request({.method = "GET", .target = "/", .status = 200});
 ///
-/// Threads  every call from any thread, but for closing.
+/// Threads  every call from any thread, but for closing. A child after fork() may go on using its copy, on any storage
+///          that processes share, also when threads of its parent were in the middle of something.
 /// Errors   a handler that cannot be opened throws Cache_Error from its accessor, since nothing can go on without it;
 ///          open_namespace() gives the same as a Result.
 template <StorageBackend Storage>
@@ -44,7 +46,7 @@ class Cache_Service {
           dated_files_(*storage_, options_.root_prefix, options_.clock) {}
 
     /// Closes; what could not be stored by then is lost. Call close() to learn of it.
-    ~Cache_Service() = default;
+    ~Cache_Service() { delete served_.load(); }
     Cache_Service(Cache_Service const&) = delete;
     auto operator=(Cache_Service const&) -> Cache_Service& = delete;
 
@@ -56,6 +58,16 @@ class Cache_Service {
 
     /// Application values under an id and a hash, in any namespace.
     [[nodiscard]] auto entries() noexcept -> Entry_Store<Storage>& { return entries_; }
+
+    /// Opens the namespaces of the library, so that what is wrong with one shows now and not with its first request.
+    /// @errors as add_namespace; those before it are open
+    [[nodiscard]] auto setup_namespaces() -> Result<void> {
+        if (auto const opened = open_analytics(ns_analytics); !opened)
+            return opened.error();
+        if (auto const opened = open_tokens(ns_tokens); !opened)
+            return opened.error();
+        return {};
+    }
 
     // Values, ids and files in one line each
     /// @see Entry_Store::create, Entry_Store::lookup, Dated_Files
@@ -102,6 +114,35 @@ class Cache_Service {
         return add_namespace<Tokens<Storage>>(name, options_.tokens);
     }
 
+    // The handlers in one line each
+    /// @see Analytics, Tokens. compute_aggregation() asks any namespace of analytics; a token's is Tokens::aggregation
+    [[nodiscard]] auto record_analytics_event(Analytics_Event const& event) -> Result<std::string> {
+        return with(open_analytics(ns_analytics), [&](auto& handler) { return handler.record(event); });
+    }
+    [[nodiscard]] auto compute_pulse(int window_minutes = 5) -> Result<Pulse> {
+        return with(open_analytics(ns_analytics), [&](auto& handler) { return handler.pulse(window_minutes); });
+    }
+    [[nodiscard]] auto compute_aggregation(std::string_view ns,
+                                           std::string_view window_type,
+                                           std::string_view window_key) -> Result<Window_Summary> {
+        return with(open_analytics(ns), [&](auto& handler) { return handler.aggregation(window_type, window_key); });
+    }
+    [[nodiscard]] auto create_token(std::string_view name, New_Token const& wanted = {}) -> Result<Token> {
+        return with(open_tokens(ns_tokens), [&](auto& handler) { return handler.create(name, wanted); });
+    }
+    [[nodiscard]] auto lookup_token(std::string_view name) -> Result<std::optional<Token>> {
+        return with(open_tokens(ns_tokens), [&](auto& handler) { return handler.lookup(name); });
+    }
+    [[nodiscard]] auto use_token(std::string_view name, Use_Of_Token const& use = {}) -> Result<Token_Use> {
+        return with(open_tokens(ns_tokens), [&](auto& handler) { return handler.use(name, use); });
+    }
+    [[nodiscard]] auto revoke_token(std::string_view name) -> Result<Token> {
+        return with(open_tokens(ns_tokens), [&](auto& handler) { return handler.revoke(name); });
+    }
+    [[nodiscard]] auto list_tokens() -> Result<std::vector<Token>> {
+        return with(open_tokens(ns_tokens), [](auto& handler) { return handler.list(); });
+    }
+
     /// Opens a namespace with a handler, also one of an application's own, or gives the one that is open.
     /// @tparam Handler  a NamespaceHandler with open(Storage&, std::string_view root, Namespace_Name const&, Clock_Ptr,
     ///                  arguments...) -> Result<std::unique_ptr<Handler>>
@@ -114,7 +155,7 @@ class Cache_Service {
         auto const checked = Namespace_Name::parse(name);
         if (!checked)
             return checked.error();
-        std::unique_lock const one_at_a_time(opening_mutex_); // the other one is never held while the storage is asked
+        std::unique_lock const one_at_a_time(opening_.get());
         if (auto known = find_handler<Handler>(name))
             return *known;
         if (closed_)
@@ -127,8 +168,7 @@ class Cache_Service {
             // What crashed processes left behind is found now; a storage that refuses it refuses nothing else.
             (void)handler.log().adopt_dead_writers();
         }
-        std::unique_lock const lock(mutex_);
-        handlers_.emplace(std::string(name), std::make_unique<Handler_Of<Handler>>(*std::move(opened)));
+        serve(name, std::make_shared<Handler_Of<Handler>>(*std::move(opened)));
         return &handler;
     }
 
@@ -154,8 +194,7 @@ class Cache_Service {
                 names.insert(name);
             query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
         }
-        std::unique_lock const lock(mutex_);
-        for (auto const& entry : handlers_)
+        for (auto const& entry : handlers())
             names.insert(entry.first);
         return std::vector<std::string>(names.begin(), names.end());
     }
@@ -168,7 +207,7 @@ class Cache_Service {
     /// Flushes and refuses what comes later; what is stored can still be asked for.
     [[nodiscard]] auto close() -> Result<void> {
         {
-            std::unique_lock const lock(opening_mutex_);
+            std::unique_lock const lock(opening_.get());
             closed_ = true;
         }
         return each([](auto& handler) { return handler.close(); });
@@ -176,9 +215,8 @@ class Cache_Service {
 
     /// Never waits for the storage.
     [[nodiscard]] auto health() const -> Service_Health {
-        std::unique_lock const lock(mutex_);
         Service_Health health;
-        for (auto const& [name, handler] : handlers_) {
+        for (auto const& [name, handler] : handlers()) {
             auto part = handler->health();
             health.degraded = health.degraded || part.degraded;
             health.namespaces[name] = std::move(part.details);
@@ -214,9 +252,9 @@ class Cache_Service {
     /// The handler of a namespace, or why it cannot be had; nothing if the namespace is not open.
     template <class Handler>
     auto find_handler(std::string_view name) -> std::optional<Result<Handler*>> {
-        std::unique_lock const lock(mutex_);
-        auto const found = handlers_.find(name);
-        if (found == handlers_.end())
+        auto const& open = handlers();
+        auto const found = open.find(name);
+        if (found == open.end())
             return std::nullopt;
         if (auto* const known = dynamic_cast<Handler_Of<Handler>*>(found->second.get()))
             return Result<Handler*>(known->get());
@@ -226,17 +264,37 @@ class Cache_Service {
 
     template <class Do>
     auto each(Do&& run) -> Result<void> {
-        std::vector<Any_Handler*> handlers;
-        {
-            std::unique_lock const lock(mutex_);
-            for (auto const& entry : handlers_)
-                handlers.push_back(entry.second.get());
-        }
         Result<void> outcome;
-        for (auto* handler : handlers)
-            if (auto const done = run(*handler); !done && outcome)
+        for (auto const& entry : handlers())
+            if (auto const done = run(*entry.second); !done && outcome)
                 outcome = done.error();
         return outcome;
+    }
+
+    /// What a handler says, or why it cannot be had.
+    template <class Handler, class Do>
+    static auto with(Result<Handler*> const& handler, Do&& run) -> decltype(run(**handler)) {
+        if (!handler)
+            return handler.error();
+        return run(**handler);
+    }
+
+    /// The handlers that are open, by namespace. They are looked at without a lock, and so also in a child after fork():
+    /// a state never changes once it is seen, and goes with the service.
+    using Handlers = std::map<std::string, std::shared_ptr<Any_Handler>, std::less<>>;
+    struct Served {
+        Handlers handlers;
+        std::unique_ptr<Served const> before;
+    };
+    [[nodiscard]] auto handlers() const noexcept -> Handlers const& {
+        return served_.load(std::memory_order_acquire)->handlers;
+    }
+    /// For whoever holds the lock of opening.
+    void serve(std::string_view name, std::shared_ptr<Any_Handler> handler) {
+        auto next = std::make_unique<Served>(Served{handlers(), nullptr});
+        next->handlers.emplace(name, std::move(handler));
+        next->before.reset(served_.load());
+        served_.store(next.release(), std::memory_order_release);
     }
 
     std::unique_ptr<Storage> storage_; // before the handlers, which refer to it
@@ -244,10 +302,10 @@ class Cache_Service {
     Cache_Hash hash_generator_;
     Entry_Store<Storage> entries_;
     Dated_Files<Storage> dated_files_;
-    std::mutex opening_mutex_; ///< one at a time opens a namespace
-    bool closed_ = false;      ///< guarded by opening_mutex_
-    mutable std::mutex mutex_;
-    std::map<std::string, std::unique_ptr<Any_Handler>, std::less<>> handlers_; ///< by namespace; guarded by mutex_
+    /// One at a time opens a namespace.
+    Per_Process<std::mutex> opening_{[] { return std::make_unique<std::mutex>(); }};
+    std::atomic<bool> closed_{false};
+    std::atomic<Served const*> served_{new Served};
 };
 
 /// The one for a storage that is chosen at run time; compiled once, in the library.

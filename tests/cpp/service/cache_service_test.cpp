@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/analytics_site.hpp"
+#include "support/backends.hpp"
 #include "support/printers.hpp"
-#include "support/scratch_folder.hpp"
+#include "support/wait_until.hpp"
 #include <memfs_cache/service/cache_service.hpp>
 #include <memfs_cache/storage/disk.hpp>
 
@@ -9,8 +10,11 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <mutex>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 using namespace memfs_cache;
 using namespace memfs_cache::testing;
@@ -29,27 +33,35 @@ auto options(std::string root_prefix = "cache") -> Service_Options {
 
 auto request() -> Request_View { return {.method = "GET", .target = "/", .status = 200}; }
 
-/// A memory behind a wrapper, given to a service that must own its storage.
+/// Forwards to a wrapper that stays where it is, for a service that must own its storage.
+template <class Wrapped>
+struct Handle {
+    Wrapped* to;
+    auto get(Storage_Key const& key, Byte_Range range = {}) const { return to->get(key, range); }
+    auto put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const& how = {}) {
+        return to->put(key, bytes, when, how);
+    }
+    auto erase(Storage_Key const& key, Precondition const& when) { return to->erase(key, when); }
+    auto list(List_Query const& query) const { return to->list(query); }
+    auto append(Storage_Key const& key, std::uint64_t at, Byte_View bytes, Durability durability) {
+        return to->append(key, at, bytes, durability);
+    }
+    auto sync() { return to->sync(); }
+    auto capabilities() const { return to->capabilities(); }
+    auto counters() const { return to->counters(); }
+};
+
 struct Watched {
     std::unique_ptr<Storage_Memory> memory = std::make_unique<Storage_Memory>();
     std::unique_ptr<Watched_Memory> watched = std::make_unique<Watched_Memory>(*memory);
-    /// Forwards to the wrapper, which stays where it is.
-    struct Handle {
-        Watched_Memory* to;
-        auto get(Storage_Key const& key, Byte_Range range = {}) const { return to->get(key, range); }
-        auto put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const& how = {}) {
-            return to->put(key, bytes, when, how);
-        }
-        auto erase(Storage_Key const& key, Precondition const& when) { return to->erase(key, when); }
-        auto list(List_Query const& query) const { return to->list(query); }
-        auto append(Storage_Key const& key, std::uint64_t at, Byte_View bytes, Durability durability) {
-            return to->append(key, at, bytes, durability);
-        }
-        auto sync() { return to->sync(); }
-        auto capabilities() const { return to->capabilities(); }
-        auto counters() const { return to->counters(); }
-    };
-    auto handle() const -> Any_Storage { return Any_Storage(Handle{watched.get()}); }
+    auto handle() const -> Any_Storage { return Any_Storage(Handle<Watched_Memory>{watched.get()}); }
+};
+
+struct Watched_Disk {
+    explicit Watched_Disk(std::filesystem::path const& folder) : disk(Storage_Disk::open(folder).value()) {}
+    Storage_Disk disk;
+    Wrapped_Storage<Storage_Disk> storage{disk};
+    auto handle() -> Any_Storage { return Any_Storage(Handle<Wrapped_Storage<Storage_Disk>>{&storage}); }
 };
 
 /// What an application may add: a handler of its own.
@@ -248,6 +260,106 @@ TEST_SUITE("service/cache_service") {
         slow.unlock();
         opener.join();
         CHECK(cache.health().namespaces.size() == 2);
+    }
+
+    TEST_CASE("set up, every namespace is open, and a storage that one cannot work on shows at once") {
+        Service cache(Any_Storage(Storage_Memory()), options());
+        CHECK(cache.setup_namespaces());
+        CHECK(cache.setup_namespaces());
+        CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "tokens"});
+        Watched store;
+        store.watched->promised.conditional_put = false;
+        Service without(store.handle(), options());
+        CHECK(without.setup_namespaces().error().code == Errc::unsupported);
+    }
+
+    TEST_CASE("the names of the original plan do what the handlers do, and give their errors") {
+        Service cache(Any_Storage(Storage_Memory()), options());
+        Analytics_Event event;
+        event.event_type = "page_view";
+        event.timestamp = time_at(now);
+        CHECK(cache.record_analytics_event(event));
+        CHECK(cache.compute_pulse().value().active_requests == 1);
+        CHECK(cache.compute_pulse(0).error().code == Errc::invalid_argument);
+        CHECK(cache.compute_aggregation("analytics", "daily", "2026-02-13").value().total_requests == 1);
+        CHECK(cache.compute_aggregation("another", "daily", "2026-02-13").value().total_requests == 0);
+        CHECK(cache.compute_aggregation("a/b", "daily", "2026-02-13").error().code == Errc::invalid_argument);
+        CHECK(cache.create_token("T", {.limit = 2}).value().token_name == "t");
+        CHECK(cache.create_token("t").error().code == Errc::already_exists);
+        CHECK(cache.use_token("t", {.action = "opened"}).value().remaining == 1);
+        CHECK(cache.lookup_token("t").value()->usage_count == 1);
+        CHECK(cache.revoke_token("t").value().status == Token_Status::revoked);
+        CHECK(cache.use_token("t").value().rejection_reason == "revoked");
+        CHECK(cache.list_tokens().value().size() == 1);
+        CHECK(cache.tokens().events("t").value().size() == 2);
+    }
+
+    TEST_CASE_TEMPLATE("one service does it all on every storage, and the next one finds it there", Backend,
+                       MEMFS_CACHE_BACKENDS) {
+        Backend backend;
+        auto another = backend.another();
+        auto const open = [&](auto storage) {
+            auto with_clock = options();
+            return std::make_unique<Cache_Service<decltype(storage)>>(std::move(storage), with_clock);
+        };
+        std::string id;
+        {
+            auto const cache = open(std::move(backend.storage));
+            CHECK(cache->setup_namespaces());
+            CHECK(cache->analytics().record_request(request()));
+            CHECK(cache->create_token("t", {.limit = 2}).value().remaining == 2);
+            CHECK(cache->use_token("t").value().success);
+            id = cache->entries()
+                     .store("notes", Entry_Strategy::temporal_latest, Entry_Value::string("x"))
+                     .value()
+                     .cache_id;
+            CHECK(cache->close());
+            if (another)
+                CHECK(cache->compute_pulse().value().active_requests == 1);
+        }
+        if (!another)
+            return; // what this storage held went with the service
+        auto const next = open(*std::move(another));
+        CHECK(next->compute_pulse().value().active_requests == 1);
+        CHECK(next->compute_aggregation("analytics", "hourly", "2026-02-13T14").value().page_views == 1);
+        CHECK(next->use_token("t").value().remaining == 0);
+        CHECK(next->use_token("t").value().rejection_reason == "exhausted");
+        CHECK(next->tokens().aggregation("t", "daily", "2026-02-13").value().accepted == 2);
+        CHECK(next->entries().retrieve("notes", Cache_Id::parse(id).value()).value()->value ==
+              Entry_Value::string("x"));
+        CHECK(next->namespaces().value() == std::vector<std::string>{"analytics", "notes", "tokens"});
+    }
+
+    TEST_CASE("a fork while a namespace is being opened hangs no child") {
+        Scratch_Folder folder;
+        Watched_Disk watched(folder.path());
+        Cache_Service<Any_Storage> cache(watched.handle(), options());
+        CHECK(cache.create_token("t", {.limit = 2}));
+        std::atomic<bool> asked{false}, goes_on{false};
+        watched.storage.hook = [&, parent = ::getpid()](auto, std::string const& key) {
+            if (key.starts_with("cache/slow/") && ::getpid() == parent) {
+                asked = true;
+                while (!goes_on)
+                    std::this_thread::yield();
+            }
+            return Wrapped_Storage<Storage_Disk>::Verdict{};
+        };
+        std::thread opener([&] { CHECK(cache.open_analytics("slow")); });
+        wait_until([&] { return asked.load(); });
+        auto const child = ::fork();
+        if (child == 0) {
+            ::alarm(60);
+            bool const good = cache.open_analytics("slow") && cache.open_tokens("others") && cache.use_token("t") &&
+                              !cache.health().degraded && cache.flush() && cache.close();
+            ::_exit(good ? 0 : 1);
+        }
+        int status = 1;
+        CHECK(::waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+        goes_on = true;
+        opener.join();
+        CHECK(cache.use_token("t").value().usage_count == 2);
+        CHECK(cache.close());
     }
 
     TEST_CASE("a storage that cannot be asked is an error of opening, and may be tried again") {

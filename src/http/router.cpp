@@ -59,10 +59,10 @@ auto misfit_reply(std::string sentence, Parameter const& parameter) -> Response 
     return error_reply(fail(Errc::invalid_argument, std::move(sentence)), parameter.name);
 }
 
-/// A member of a body as the text that the same value has in a query; nothing if it is of another kind.
+/// A member of a body as the text that the same value has in a query; nothing if it should be a text and is none.
 auto text_of(Parameter const& parameter, boost::json::value const& value) -> std::optional<std::string> {
     if (parameter.minimum)
-        return value.is_number() ? std::optional(boost::json::serialize(value)) : std::nullopt;
+        return boost::json::serialize(value);
     auto const* const text = value.if_string();
     return text == nullptr ? std::nullopt : std::optional(std::string(*text));
 }
@@ -201,7 +201,7 @@ auto Arguments::read_body(std::vector<Parameter> const& members, std::string_vie
         }
         auto text = is_sent ? text_of(member, *value) : member.fallback;
         if (!text)
-            return misfit_reply(member.minimum ? "The value must be a number." : "The value must be a text.", member);
+            return misfit_reply("The value must be a text.", member);
         if (auto sentence = is_sent ? misfit(member, *text) : std::string(); !sentence.empty())
             return misfit_reply(std::move(sentence), member);
         values_[member.name] = *std::move(text);

@@ -63,10 +63,8 @@ template <StorageBackend Storage>
             }
             page.items.push_back(std::move(item));
         }
-        if (query.start_after.empty())
-            return page;
-        if (page.items.size() == limit) {
-            page.next = page.items.back().key; // never the name of something hidden
+        if (query.start_after.empty() || page.items.size() == limit) {
+            page.next = std::move(query.start_after);
             return page;
         }
     }

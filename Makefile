@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release python test serve bench bench-python wheel docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python test serve bench bench-python docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -28,7 +28,7 @@ help:
 	@echo "make test    install what is missing, build, run every test"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
 	@echo "make bench   ours, the limit of this machine, and their ratio"
-	@echo "make python  .venv with the package installed; make wheel  a wheel of it in dist/"
+	@echo "make python  .venv with the Python package installed; make bench-python  its figures beside its peers"
 	@echo "make lint | format | tidy | docs | clang | asan | tsan | clean"
 
 packages:
@@ -37,12 +37,14 @@ packages:
 release: packages
 	$(call configure,release)
 
-# .venv with the package installed.
+# .venv with the package installed, from the wheel that is left in build/wheels.
 python: packages
 	test -x $(venv)/bin/python || python3 -m venv $(venv)
 	$(pip) install --quiet --ignore-requires-python --requirement tests/python_package/requirements.txt
-	$(for_wheels) $(pip) install --quiet --no-build-isolation --no-deps . \
+	rm -rf build/wheels
+	$(for_wheels) $(pip) wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheels . \
 		--config-settings=cmake.define.MEMFS_CACHE_WERROR=$(WERROR)
+	$(pip) install --quiet --no-deps --force-reinstall build/wheels/memfs_cache-*.whl
 
 test: release
 	$(call build,release)
@@ -63,10 +65,6 @@ bench: release
 
 bench-python: python
 	$(venv)/bin/python tests/python_package/bench.py
-
-# For this machine; pyproject.toml says how portable ones are built.
-wheel: python
-	$(for_wheels) $(pip) wheel --no-build-isolation --no-deps --wheel-dir dist .
 
 docs: release
 	$(call build,release) --target memfs_cache_print_errors
@@ -104,4 +102,4 @@ tsan: packages
 	$(call check,tsan)
 
 clean:
-	rm -rf build dist .venv
+	rm -rf build .venv

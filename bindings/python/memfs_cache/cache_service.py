@@ -7,7 +7,7 @@ import weakref
 from datetime import datetime
 from multiprocessing import util
 from types import TracebackType
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable
 
 from . import _core
 from .errors import Corrupt_Data, Invalid_Argument
@@ -140,21 +140,26 @@ class Cache_Service(_core.Service):
         except ValueError:
             raise Corrupt_Data(f"{filename}: is no JSON; write bytes into files of another name") from None
 
-    def record_analytics_event(self, event: _core.Analytics_Event | Mapping[str, Any]) -> str:
+    def record_analytics_event(self, event: _core.Analytics_Event | dict[str, Any]) -> str:
+        """See Analytics.record."""
         return self.analytics.record(event)
 
     def compute_pulse(self, window_minutes: int = 5) -> Pulse:
+        """See Analytics.pulse."""
         return self.analytics.pulse(window_minutes)
 
     def compute_aggregation(self, namespace: str, window_type: str, window_key: str) -> Window_Summary:
+        """See Analytics.aggregation."""
         return self.analytics(namespace).aggregation(window_type, window_key)
 
     def create_token(
         self, name: str, limit: int, created_by: str = "", expires_at: Time = 0, metadata: dict[str, Any] | None = None
     ) -> Token:
+        """See Tokens.create."""
         return self.tokens.create(name, limit, created_by, expires_at, metadata)
 
     def lookup_token(self, name: str) -> Token | None:
+        """See Tokens.lookup."""
         return self.tokens.lookup(name)
 
     def use_token(
@@ -165,12 +170,15 @@ class Cache_Service(_core.Service):
         transfer_id: str = "",
         action_id: str | None = None,
     ) -> Token_Use:
+        """See Tokens.use."""
         return self.tokens.use(name, ip_hash, action, transfer_id, action_id)
 
     def revoke_token(self, name: str) -> Token:
+        """See Tokens.revoke."""
         return self.tokens.revoke(name)
 
     def list_tokens(self) -> list[Token]:
+        """See Tokens.list."""
         return self.tokens.list()
 
 

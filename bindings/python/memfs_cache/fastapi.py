@@ -200,11 +200,11 @@ def _target_below_mount(scope: Scope) -> bytes:
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:
     """The body, or a little more than the limit of one that is too large; None if the client went away."""
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
         if len(body) > limit or not message.get("more_body", False):
-            return body
+            return bytes(body)

@@ -9,13 +9,15 @@
 import json
 from typing import Any
 
-from memory_fs.storage_fs.Storage_FS import Storage_FS
-from osbot_utils.type_safe.primitives.domains.files.safe_str.Safe_Str__File__Path import Safe_Str__File__Path
+from memory_fs.storage_fs.Storage_FS import Storage_FS  # type: ignore[import-untyped]
+from osbot_utils.type_safe.primitives.domains.files.safe_str.Safe_Str__File__Path import (  # type: ignore[import-untyped]
+    Safe_Str__File__Path,
+)
 
 from ._core import Storage
 
 
-class Storage_FS__Memfs_Cache(Storage_FS):  # type: ignore[misc]  # Memory-FS has no types
+class Storage_FS__Memfs_Cache(Storage_FS):  # type: ignore[misc]
     """Behaves as Memory-FS's storage in memory does, on every backend. Paths that would leave the root are refused with
     Invalid_Argument; listings are sorted."""
 

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The admin routes behind FastAPI and behind the bundled server: one implementation, two hosts, the same bytes."""
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import fastapi
+import jsonschema
+import pytest
+from conftest import Conditional_Files
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from memfs_cache import Cache_Service, Invalid_Argument, Storage_Disk, Storage_Python
+from memfs_cache.fastapi import admin_app
+
+KEY = "sesame-0123456789"
+WITH_KEY = {"X-API-Key": KEY}
+BODY_LIMIT = 2000
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Beast:
+    """The bundled server, as a process."""
+
+    def __init__(self, store: Path) -> None:
+        command = os.environ.get("MEMFS_CACHE_COMMAND")
+        if command is None:
+            pytest.skip("needs the command memfs-cache: run by ctest")
+        self.process = subprocess.Popen(
+            [command, "serve", "--storage", f"disk:{store}", "--public", "off", "--admin", "127.0.0.1:0",
+             "--body-limit", str(BODY_LIMIT)],
+            env={**os.environ, "MEMFS_CACHE_ADMIN_KEY": KEY}, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        found = re.search(r"http://([\d.]+):(\d+)", self.process.stdout.readline())
+        assert found is not None
+        self.address = (found[1], int(found[2]))
+
+    def ask(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
+        try:
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=60)
+
+
+class Asgi:
+    """The same below a prefix of a FastAPI application."""
+
+    def __init__(self, store: Path) -> None:
+        self.cache = Cache_Service(Storage_Disk(store))
+        assert self.cache.analytics  # opened, as the server does at its start
+        app = fastapi.FastAPI()
+        app.mount("/behind/admin", admin_app(self.cache, KEY, body_limit=BODY_LIMIT))
+        self.client = TestClient(app, client=("127.0.0.1", 1))
+
+    def ask(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        response = self.client.request(method, f"/behind/admin{target}", headers=headers, content=body)
+        return Answer(response.status_code, dict(response.headers), response.content)
+
+    def stop(self) -> None:
+        self.cache.close()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("admin") / "store"
+    with Cache_Service(Storage_Disk(folder)) as cache:
+        cache.tokens.create("community-x", 5, created_by="ann", metadata={"plan": "free"})
+        cache.tokens.use("community-x")
+        cache.analytics.record_request("GET", "/a?b", 200, 12, 1500, "203.0.113.7", country="PT")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hosts(store: Path) -> Iterator[tuple[Beast, Asgi]]:
+    copy = store.with_name("copy")
+    shutil.copytree(store, copy)
+    both = (Beast(store), Asgi(copy))
+    yield both
+    for host in both:
+        host.stop()
+
+
+class Ask(NamedTuple):
+    method: str
+    target: str
+    headers: dict[str, str] = WITH_KEY
+    body: bytes | None = None
+
+
+GOOD = {"window_type": "daily", "window_key": "2026-02-14", "name": "community-x", "window_minutes": "5", "limit": "10",
+        "prefix": "cache/analytics/data/raw/", "start_after": "cache/a", "path": "cache/tokens/nothing", "token_name": "fresh",
+        "usage_limit": 9, "created_by": "ann", "expires_at": 0, "metadata": {"a": [1]}, "ip_hash": "ab12",
+        "action": "upload", "transfer_id": "t1", "action_id": "once"}
+
+
+def bad_values(schema: dict[str, Any]) -> list[Any]:
+    if schema["type"] == "integer":
+        return ["x", "-1", str(schema["maximum"] + 1), "1.5"]
+    return ["nonsense", "..%2f.."] if "enum" in schema else ["%00", "%ff"]
+
+
+def bad_members(schema: dict[str, Any]) -> list[Any]:
+    return {"integer": ["x", -1, schema.get("maximum", 0) + 1, 1.5, [1]], "string": [5, {}, "\u0000"], "object": [5, "x"]}[
+        schema["type"]]
+
+
+def targets(path: str, parameters: list[dict[str, Any]]) -> Iterator[str]:
+    """The target with good values, then with each parameter bad in turn."""
+    def target(values: dict[str, str]) -> str:
+        below = path.format_map({name: value for name, value in values.items()})
+        query = "&".join(f"{p['name']}={values[p['name']]}" for p in parameters if p["in"] == "query")
+        return below + (f"?{query}" if query else "")
+
+    good = {p["name"]: quote(str(GOOD[p["name"]]), safe="") for p in parameters}
+    yield target(good)
+    for parameter in parameters:
+        for bad in bad_values(parameter["schema"]):
+            yield target({**good, parameter["name"]: bad})
+        if parameter["in"] == "query":
+            yield target(good) + f"&{parameter['name']}=1"
+
+
+def bodies(operation: dict[str, Any]) -> Iterator[bytes | None]:
+    if "requestBody" not in operation:
+        yield None
+        return
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    members = schema["properties"]
+    good = {name: GOOD[name] for name in members}
+    yield json.dumps(good).encode()
+    yield from (b"", b"{", b"[]", b'"x"', b"{}", b"x" * (BODY_LIMIT + 1))
+    for name, member in members.items():
+        yield json.dumps({other: value for other, value in good.items() if other != name}).encode()
+        for bad in bad_members(member):
+            yield json.dumps({**good, name: bad}).encode()
+
+
+def asks(document: dict[str, Any]) -> Iterator[tuple[Ask, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            first = True
+            for target in targets(path, operation.get("parameters", [])):
+                for body in bodies(operation) if first else [next(bodies(operation))]:
+                    yield Ask(method.upper(), target, body=body), operation
+                if first:
+                    body = next(bodies(operation))
+                    yield Ask(method.upper(), target, {}, body), operation
+                    yield Ask(method.upper(), target, {"X-API-Key": "wrong"}, body), operation
+                    yield Ask(method.upper(), target, {"Authorization": f"Bearer {KEY}"}, body), operation
+                    yield Ask("PATCH", target, body=body), operation
+                    if method == "get":
+                        yield Ask("HEAD", target), operation
+                first = False
+
+
+def comparable(answer: Answer) -> tuple[Any, ...]:
+    """Without what each host makes for itself: random ids, the times of now, and how its sockets are doing."""
+    body = re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"UUID", answer.body)
+    body = re.sub(rb"\b1\d{12}\b", b"TIME", body)
+    body = re.sub(rb',"servers":.*', b"}", body)  # the last member of /health
+    kept = ("content-type", "cache-control", "www-authenticate", "allow", "x-content-type-options", "retry-after")
+    return answer.status, {name: answer.headers[name] for name in kept if name in answer.headers}, body
+
+
+def check_schema(answer: Answer, operation: dict[str, Any], document: dict[str, Any]) -> None:
+    response = operation["responses"].get(str(answer.status))
+    if response is None:
+        assert answer.status >= 400, "a success that the document does not know"
+        response = operation["responses"]["default"]
+    if "$ref" in response:
+        response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    content = response.get("content", {}).get("application/json")
+    if content is not None and answer.body:
+        jsonschema.validate(json.loads(answer.body), {**content.get("schema", {}), "components": document["components"]})
+
+
+def test_every_operation_answers_the_same_on_both_hosts_as_its_description_says(hosts):
+    beast, asgi = hosts
+    document = json.loads(asgi.ask("GET", "/openapi.json", WITH_KEY, None).body)
+    statuses: dict[str, set[int]] = {}
+    for ask, operation in asks(document):
+        one, other = beast.ask(*ask), asgi.ask(*ask)
+        assert comparable(one) == comparable(other), ask
+        check_schema(other, operation, document)
+        statuses.setdefault(operation["operationId"], set()).add(other.status)
+    assert len(statuses) >= 10
+    for operation_id, seen in statuses.items():
+        assert seen & {200, 201, 404}, f"{operation_id} never had an answer"
+        assert {401, 405} <= seen or operation_id == "get_health", f"{operation_id} was not asked badly: {seen}"
+
+
+def test_what_the_routes_answer_is_what_the_objects_say(hosts):
+    _, asgi = hosts
+    body = json.loads(asgi.ask("GET", "/analytics/latest/yearly", WITH_KEY, None).body)
+    said = asgi.cache.analytics.latest("yearly").to_dict()
+    body.pop("computed_at"), said.pop("computed_at")
+    assert body == said
+    token = asgi.cache.tokens.lookup("community-x")
+    assert token is not None
+    assert json.loads(asgi.ask("GET", "/tokens/community-x", WITH_KEY, None).body) == token.to_dict()
+
+
+def test_the_admin_application_is_never_open_and_knows_its_prefix(tmp_path):
+    with pytest.raises(Invalid_Argument):
+        admin_app(Cache_Service(), "")
+    host = Asgi(tmp_path)
+    assert host.client.get("/behind/admin/health").json() == {"status": "ok"}
+    assert host.client.get("/behind/admin/analytics/pulse").status_code == 401
+    assert host.client.get("/analytics/pulse", headers=WITH_KEY).status_code == 404
+    assert host.client.get("/behind/admin/", headers=WITH_KEY).status_code == 404
+    with pytest.raises(WebSocketDisconnect), host.client.websocket_connect("/behind/admin/health"):
+        pass
+    alone = TestClient(admin_app(host.cache, KEY))
+    assert alone.get("/tokens", headers=WITH_KEY).status_code == 200
+
+
+def test_what_the_routes_have_to_say_to_the_operator_goes_to_the_log_of_python(tmp_path, caplog):
+    assert Asgi(tmp_path).client.get("/behind/admin/tokens", headers={"X-API-Key": "wrong"}).status_code == 401
+    assert [record.name for record in caplog.records] == ["memfs_cache"]
+    assert "wrong" not in caplog.text.replace("wrong admin key", "")
+
+
+def test_a_storage_that_fails_is_a_503(tmp_path):
+    files = Conditional_Files()
+    files.breaks = ConnectionError("gone")
+    client = TestClient(admin_app(Cache_Service(Storage_Python(files)), KEY))
+    for path in ("/ready", "/tokens", "/analytics/pulse"):
+        answer = client.get(path, headers=WITH_KEY)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")

@@ -313,6 +313,32 @@ TEST_SUITE("entries/store") {
         }
     }
 
+    TEST_CASE("members that a later release adds to references and metadata are passed over, wherever they stand") {
+        Storage_Memory storage;
+        Desk desk(storage);
+        auto const stored = desk.store(document(1), {}, Entry_Strategy::temporal).value();
+        auto const hash = stored.cache_hash;
+        auto const refs = desk.entries.hash_refs("notes", hash).value()->document();
+        auto const id_ref = desk.entries.id_ref("notes", id_of(stored)).value()->document();
+        int changed = 0;
+        for (auto const& path : files_list(storage, "cache/").value()) {
+            auto text = read(storage, path).value().value();
+            if (path.find("/refs/") == path.npos && !path.ends_with(".metadata"))
+                continue;
+            constexpr std::string_view more = R"("later": [{"a": "}"}, []], "more": null, )";
+            for (std::size_t at = 0; (at = text.find("{\n", at)) != text.npos; at += more.size())
+                text.insert(++at, more);
+            REQUIRE(write(storage, path, text));
+            ++changed;
+        }
+        CHECK(changed == 3);
+        CHECK(desk.entries.retrieve_by_hash("notes", hash).value()->value == Entry_Value::json(document(1)));
+        CHECK(desk.entries.hash_refs("notes", hash).value()->document() == refs);
+        CHECK(desk.entries.id_ref("notes", id_of(stored)).value()->document() == id_ref);
+        CHECK(desk.entries.remove("notes", id_of(stored)).value()->missing_paths.empty());
+        CHECK(files_list(storage, "cache/").value().empty());
+    }
+
     TEST_CASE("what cannot be stored is refused and leaves nothing behind") {
         Storage_Memory storage;
         Desk desk(storage);

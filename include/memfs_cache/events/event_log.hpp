@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/events/adoption.hpp>
 #include <memfs_cache/events/log_writer.hpp>
 #include <memfs_cache/events/raw_reader.hpp>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -61,11 +61,7 @@ class Event_Log {
 
     Event_Log(Event_Log const&) = delete;
     auto operator=(Event_Log const&) -> Event_Log& = delete;
-    ~Event_Log() {
-        auto const* const mine = writer_.load();
-        if (mine->in_own_process()) // what a parent left in this child holds a thread and locks that do not exist here
-            delete mine;
-    }
+    ~Event_Log() = default;
 
     /// Records one event.
     /// @param  time    of the event itself; decides its half-hour
@@ -238,22 +234,13 @@ class Event_Log {
               std::optional<Log_Settings> stored_settings)
         : storage_(storage), paths_(std::move(paths)), clock_(std::move(clock)), options_(std::move(options)),
           stored_settings_(std::move(stored_settings)), reader_(storage_, paths_), ledger_(storage_, paths_.ledger()),
-          late_marks_(storage_, paths_), writer_(new_writer().release()) {}
+          late_marks_(storage_, paths_), writer_([this] { return new_writer(); }) {}
 
     [[nodiscard]] auto new_writer() const -> std::unique_ptr<Log_Writer<Storage>> {
         return std::make_unique<Log_Writer<Storage>>(storage_, paths_, *clock_, options_, chore_, stored_settings_);
     }
 
-    /// The writer of this process. A child makes its own with the first call and never touches its parent's again.
-    [[nodiscard]] auto writer() const -> Log_Writer<Storage>& {
-        auto* current = writer_.load(std::memory_order_acquire);
-        if (current->in_own_process())
-            return *current;
-        auto fresh = new_writer();
-        if (writer_.compare_exchange_strong(current, fresh.get(), std::memory_order_acq_rel))
-            return *fresh.release();
-        return *current; // another thread of this child was faster
-    }
+    [[nodiscard]] auto writer() const -> Log_Writer<Storage>& { return writer_.get(); }
 
     Storage& storage_;
     Log_Paths const paths_;
@@ -264,7 +251,7 @@ class Event_Log {
     Raw_Reader<Storage> reader_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;
-    mutable std::atomic<Log_Writer<Storage>*> writer_;
+    mutable Per_Process<Log_Writer<Storage>> writer_;
 };
 
 } // namespace memfs_cache

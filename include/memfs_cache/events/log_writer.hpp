@@ -7,7 +7,6 @@
 #include <memfs_cache/events/log_settings.hpp>
 #include <memfs_cache/events/manifest.hpp>
 #include <memfs_cache/events/own_stream.hpp>
-#include <memfs_cache/events/process_mark.hpp>
 #include <memfs_cache/events/recording_mode.hpp>
 
 #include <condition_variable>
@@ -77,7 +76,6 @@ class Log_Writer {
     auto operator=(Log_Writer const&) -> Log_Writer& = delete;
     ~Log_Writer() { (void)close(); }
 
-    [[nodiscard]] auto in_own_process() const noexcept -> bool { return process_.in_own_process(); }
     [[nodiscard]] auto settings() noexcept -> Shared_Settings<Storage>& { return settings_; }
 
     template <class Append>
@@ -688,7 +686,6 @@ class Log_Writer {
     Event_Log_Options const& options_;
     std::function<void()> const& chore_; ///< of the log's owner, done along with the own ones
     bool const outlives_process_;
-    Process_Mark const process_;
     Shared_Settings<Storage> settings_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;

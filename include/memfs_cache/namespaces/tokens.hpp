@@ -3,11 +3,11 @@
 
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/civil.hpp>
+#include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/events/event_log.hpp>
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
-#include <memfs_cache/namespaces/per_process.hpp>
 #include <memfs_cache/namespaces/tokens/action_claims.hpp>
 #include <memfs_cache/namespaces/tokens/token.hpp>
 #include <memfs_cache/namespaces/tokens/token_desk.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill -9 of processes on one store: in the middle of a chosen system call, while they record, close, adopt each other
 // and answer questions. What they were promised came through a pipe and is compared with what is left.
-#include "events/child_process.hpp"
 #include "events/log_world.hpp"
+#include "support/child_process.hpp"
 #include "support/scratch_folder.hpp"
 #include "support/system_calls.hpp"
 #include "support/test_event.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real processes on a real disk: forks, kills, and several that begin at once.
-#include "events/child_process.hpp"
 #include "events/log_world.hpp"
+#include "support/child_process.hpp"
 #include "support/scratch_folder.hpp"
 #include <memfs_cache/storage/disk.hpp>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/analytics_site.hpp"
+#include "support/child_process.hpp"
 #include "support/format_page.hpp"
 #include "support/printers.hpp"
 #include "support/scratch_folder.hpp"
@@ -289,6 +290,34 @@ TEST_SUITE("namespaces/analytics/day_salts") {
         CHECK(stored_events(storage).size() == 8);
         CHECK(hashes.size() == 1);
         CHECK(hashes.begin()->size() == 18);
+    }
+
+    TEST_CASE("a fork in the middle of a fetch hangs no child") {
+        if (!can_fork_with_threads())
+            return;
+        Site site;
+        std::atomic<bool> asked{false}, goes_on{false};
+        site.storage.hook = [&, parent = ::getpid()](Operation, std::string const& key) -> Verdict {
+            if (key.starts_with(salts_prefix) && ::getpid() == parent) {
+                asked = true;
+                while (!goes_on)
+                    std::this_thread::yield();
+            }
+            return {};
+        };
+        std::thread fetcher([&] { CHECK(site->prepare()); });
+        wait_until([&] { return asked.load(); });
+        auto const child = in_child([&] {
+            ::alarm(60);
+            bool const known = site->record_request(visitor("198.18.0.1")) && without_visitor(site) == 0;
+            if (!known)
+                throw std::runtime_error("the child did not know the visitor");
+        });
+        CHECK(status_of(child) == 0);
+        goes_on = true;
+        fetcher.join();
+        CHECK(site->record_request(visitor("198.18.0.1")));
+        CHECK(without_visitor(site) == 0);
     }
 
     TEST_CASE("no salt is made for a time that is refused, nor where nobody is hashed") {

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/civil.hpp>
+#include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/events/event_log.hpp>
@@ -39,23 +40,26 @@ struct Salt_Period {
 /// salt is destroyed nobody can link its hashes to anybody again.
 ///
 /// Threads  any. A period whose salt is known waits for nobody. For another one the storage is asked, by one caller while
-///          the others wait.
+///          the others wait. A child after fork() fetches anew what it needs, also when a thread of its parent was
+///          fetching.
 /// Cost     of the period that was asked for last: two comparisons. Of another known one: a shared lock.
 template <StorageBackend Storage>
 class Day_Salts {
   public:
-    Day_Salts(Storage& storage, Event_Log<Storage>& log) : storage_(storage), log_(log) {}
+    Day_Salts(Storage& storage, Event_Log<Storage>& log)
+        : storage_(storage), log_(log), mine_([] { return std::make_unique<Known_Salts>(); }) {}
 
     /// The salt of the period that an instant lies in; created if nobody did yet.
     /// @errors what the storage says
     [[nodiscard]] auto salt_of(Utc_Time time) -> Result<std::optional<Sip_Key>> {
-        auto const* period = last_used_.load(std::memory_order_acquire);
+        auto& mine = mine_.get();
+        auto const* period = mine.last_used.load(std::memory_order_acquire);
         if (period == nullptr || !period->contains(time)) {
-            auto const found = find(time);
+            auto const found = find(mine, time);
             if (!found)
                 return found.error();
             period = *found;
-            last_used_.store(period, std::memory_order_release);
+            mine.last_used.store(period, std::memory_order_release);
         }
         return period->salt;
     }
@@ -63,23 +67,25 @@ class Day_Salts {
     /// The same for those who must not wait for a storage that fails: then it is left to prepare() to try again.
     /// @errors what the storage says; unavailable if the last try failed
     [[nodiscard]] auto salt_unless_failing(Utc_Time time) -> Result<std::optional<Sip_Key>> {
-        if (failing_.load(std::memory_order_relaxed) && !is_known(time))
+        if (auto const& mine = mine_.get(); mine.failing.load(std::memory_order_relaxed) && !mine.knows(time))
             return fail(Errc::unavailable, "the salt of the day could not be read a moment ago");
         return salt_of(time);
     }
 
     /// Does salt_unless_failing() answer without asking the storage?
     [[nodiscard]] auto is_at_hand(Utc_Time time) const -> bool {
-        return is_known(time) || failing_.load(std::memory_order_relaxed);
+        auto const& mine = mine_.get();
+        return mine.knows(time) || mine.failing.load(std::memory_order_relaxed);
     }
 
     /// Fetches what live events need next: the salt of the period of `now`, and in the last hour before the next period
     /// begins that one's, so that its first request finds it known.
     /// @errors the first that the storage says
     auto prepare(Utc_Time now) -> Result<void> {
-        auto const current = find(now);
-        auto const next = find(now + std::chrono::hours(1));
-        failing_ = !current || !next;
+        auto& mine = mine_.get();
+        auto const current = find(mine, now);
+        auto const next = find(mine, now + std::chrono::hours(1));
+        mine.failing = !current || !next;
         if (!current)
             return current.error();
         if (!next)
@@ -90,40 +96,50 @@ class Day_Salts {
     /// Takes the salt of the period of `now` from the storage if it is there; writes nothing.
     void load(Utc_Time now) {
         if (auto const stored = read(period_of(now)); stored && *stored)
-            (void)keep(**stored);
+            (void)mine_.get().keep(**stored);
     }
 
   private:
-    [[nodiscard]] auto is_known(Utc_Time time) const -> bool {
-        auto const* const period = last_used_.load(std::memory_order_acquire);
-        return (period != nullptr && period->contains(time)) || known(time) != nullptr;
-    }
+    /// What a process has fetched so far.
+    class Known_Salts {
+      public:
+        std::atomic<Salt_Period const*> last_used{nullptr};
+        std::mutex fetch_mutex;
+        std::atomic<bool> failing{false}; ///< the last try to fetch did
 
-    auto known(Utc_Time time) const -> Salt_Period const* {
-        std::shared_lock const lock(mutex_);
-        auto const after = periods_.upper_bound(time);
-        if (after == periods_.begin())
-            return nullptr;
-        auto const& period = std::prev(after)->second;
-        return period.contains(time) ? &period : nullptr;
-    }
+        [[nodiscard]] auto knows(Utc_Time time) const -> bool {
+            auto const* const period = last_used.load(std::memory_order_acquire);
+            return (period != nullptr && period->contains(time)) || find(time) != nullptr;
+        }
+        [[nodiscard]] auto find(Utc_Time time) const -> Salt_Period const* {
+            std::shared_lock const lock(mutex_);
+            auto const after = periods_.upper_bound(time);
+            if (after == periods_.begin())
+                return nullptr;
+            auto const& period = std::prev(after)->second;
+            return period.contains(time) ? &period : nullptr;
+        }
+        auto keep(Salt_Period const& period) -> Salt_Period const* {
+            std::unique_lock const lock(mutex_);
+            return &periods_.emplace(period.start, period).first->second;
+        }
 
-    auto find(Utc_Time time) -> Result<Salt_Period const*> {
-        if (auto const* period = known(time))
+      private:
+        mutable std::shared_mutex mutex_;
+        std::map<Utc_Time, Salt_Period> periods_; ///< by start; entries stay where they are
+    };
+
+    auto find(Known_Salts& mine, Utc_Time time) -> Result<Salt_Period const*> {
+        if (auto const* period = mine.find(time))
             return period;
-        std::unique_lock const one_at_a_time(fetch_mutex_);
-        if (auto const* period = known(time)) // somebody else's fetch
+        std::unique_lock const one_at_a_time(mine.fetch_mutex);
+        if (auto const* period = mine.find(time)) // somebody else's fetch
             return period;
         auto fetched = fetch(time);
-        failing_ = !fetched;
+        mine.failing = !fetched;
         if (!fetched)
             return fetched.error();
-        return keep(*fetched);
-    }
-
-    auto keep(Salt_Period const& period) -> Salt_Period const* {
-        std::unique_lock const lock(mutex_);
-        return &periods_.emplace(period.start, period).first->second;
+        return mine.keep(*fetched);
     }
 
     /// Create if absent, then take what stands there: of two creators both use the winner's. The settings are stored
@@ -175,13 +191,7 @@ class Day_Salts {
 
     Storage& storage_;
     Event_Log<Storage>& log_;
-
-    std::atomic<Salt_Period const*> last_used_{nullptr};
-    mutable std::shared_mutex mutex_;
-    std::map<Utc_Time, Salt_Period> periods_; ///< by start; entries stay where they are
-
-    std::mutex fetch_mutex_;
-    std::atomic<bool> failing_{false}; ///< the last try did
+    mutable Per_Process<Known_Salts> mine_;
 };
 
 } // namespace memfs_cache

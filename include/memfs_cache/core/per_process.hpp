@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memfs_cache/events/process_mark.hpp>
+#include <memfs_cache/core/process_mark.hpp>
 
 #include <atomic>
 #include <functional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memfs_cache/events/process_mark.hpp>
+#include <memfs_cache/core/process_mark.hpp>
 
 #include <new>
 #include <sys/mman.h>

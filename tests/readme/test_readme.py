@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
 FENCE = re.compile(r"^```(\w*)[ ]*(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -27,9 +28,10 @@ def blocks(page: str) -> list[Block]:
 
 
 def environment(prefix: Path) -> dict[str, str]:
-    """The installed command before any other, the package where CMake looks, and nothing of a make that runs us."""
+    """The installed command and the Python of .venv before any other, the package where CMake looks, and nothing of a
+    make that runs us."""
     outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    return {**outer, "PATH": f"{prefix / 'bin'}:{os.environ['PATH']}", "CMAKE_PREFIX_PATH": str(prefix)}
+    return {**outer, "PATH": f"{prefix / 'bin'}:{VENV / 'bin'}:{os.environ['PATH']}", "CMAKE_PREFIX_PATH": str(prefix)}
 
 
 def follow(page: str, folder: Path, env: dict[str, str]) -> None:
@@ -50,9 +52,11 @@ def follow(page: str, folder: Path, env: dict[str, str]) -> None:
 def test_every_block_of_the_readme_does_what_it_says(tmp_path):
     if "MEMFS_CACHE_PREFIX" not in os.environ:
         pytest.skip("needs the installed package: run by ctest")
+    if not VENV.is_dir():
+        pytest.skip("needs .venv with the Python package: `make python`")
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert page.count("```") == 2 * len(blocks(page))  # none escaped the cutting
-    assert {block.language for block in blocks(page)} >= {"cpp", "cmake", "sh", "text"}
+    assert {block.language for block in blocks(page)} >= {"cpp", "cmake", "python", "sh", "text"}
     follow(page, tmp_path, environment(Path(os.environ["MEMFS_CACHE_PREFIX"])))
 
 

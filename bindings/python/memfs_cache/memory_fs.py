@@ -19,57 +19,63 @@ from ._core import Storage
 
 class Storage_FS__Memfs_Cache(Storage_FS):  # type: ignore[misc]
     """Behaves as Memory-FS's storage in memory does, on every backend. Paths that would leave the root are refused with
-    Invalid_Argument; listings are sorted."""
+    Invalid_Argument; listings are sorted.
+
+    storage  what the files lie in.
+    prefix   of every path there, such as "cache/"; the code above sees nothing else.
+    """
 
     storage: Storage
+    prefix: str = ""
 
     def clear(self) -> bool:
-        for path in self.storage.files_list():
-            self.storage.delete(path)
+        for path in self.files__paths():
+            self.file__delete(path)
         return True
 
     def file__bytes(self, path: str) -> bytes | None:
-        return self.storage.read(_clean(path))
+        return self.storage.read(self._key(path))
 
     def file__delete(self, path: str) -> bool:
-        return self.storage.delete(_clean(path))
+        return self.storage.delete(self._key(path))
 
     def file__exists(self, path: str) -> bool:
-        return self.storage.exists(_clean(path))
+        return self.storage.exists(self._key(path))
 
     def file__json(self, path: str) -> Any:
-        data = self.storage.read(_clean(path))
+        data = self.file__bytes(path)
         return json.loads(data) if data else None
 
     def file__save(self, path: str, data: bytes) -> bool:
-        self.storage.write(_clean(path), data)
+        self.storage.write(self._key(path), data)
         return True
 
     def file__str(self, path: str) -> str | None:
-        data = self.storage.read(_clean(path))
+        data = self.file__bytes(path)
         return data.decode() if data else None
 
     def files__paths(self) -> list[str]:
-        return self.storage.files_list()
+        return self.folder__files__all("")
 
     def folder__files(self, folder_path: str, return_full_path: bool = False) -> list[str]:
         """The files right in a folder, "" or "/" for the root."""
-        prefix = _prefix(folder_path)
-        return [
-            path if return_full_path else path[len(prefix) :]
-            for path in self.storage.files_list(prefix)
-            if "/" not in path[len(prefix) :]
-        ]
+        folder = _folder(folder_path)
+        names = [path[len(folder) :] for path in self.folder__files__all(folder)]
+        return [folder + name if return_full_path else name for name in names if "/" not in name]
 
     def folder__files__all(self, parent_folder: str) -> list[str]:
         """Every file below a folder, at every depth."""
-        return self.storage.files_list(_prefix(parent_folder))
+        return [key[len(self.prefix) :] for key in self.storage.files_list(self.prefix + _folder(parent_folder))]
 
     def folder__folders(self, parent_folder: str, return_full_path: bool = True) -> list[str]:
         """The folders right in a folder, "" or "/" for the root."""
-        prefix = _prefix(parent_folder)
-        names = {path[len(prefix) :].split("/")[0] for path in self.storage.files_list(prefix) if "/" in path[len(prefix) :]}
-        return sorted(prefix + name if return_full_path else name for name in names)
+        folder = _folder(parent_folder)
+        below = [path[len(folder) :].split("/") for path in self.folder__files__all(folder)]
+        names = {parts[0] for parts in below if len(parts) > 1}
+        return [folder + name if return_full_path else name for name in sorted(names)]
+
+    def _key(self, path: str) -> str:
+        return self.prefix + _clean(path)
 
 
 def _clean(path: str) -> str:
@@ -77,6 +83,7 @@ def _clean(path: str) -> str:
     return str(Safe_Str__File__Path(path))
 
 
-def _prefix(folder: str) -> str:
+def _folder(folder: str) -> str:
+    """The beginning of every path in a folder."""
     folder = _clean(folder).strip("/")
     return f"{folder}/" if folder else ""

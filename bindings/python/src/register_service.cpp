@@ -142,6 +142,10 @@ void register_service(py::module_& module) {
             "tokens", [](py::object const& self) { return tokens_of(self, Cache::ns_tokens); },
             "Invitation tokens with exact limits; cache.tokens(\"beta\") are those of another namespace.")
         .def(
+            "setup_namespaces",
+            [](Service const& service) { waiting([&] { return service.cache->setup_namespaces(); }); },
+            "Opens analytics and tokens, so that what is wrong with one shows now and not with its first request.")
+        .def(
             "namespaces", [](Service const& service) { return waiting([&] { return service.cache->namespaces(); }); },
             "Names of the namespaces in the store and of those in use, sorted.")
         .def(

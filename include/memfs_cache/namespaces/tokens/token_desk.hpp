@@ -5,6 +5,7 @@
 #include <memfs_cache/namespaces/tokens/token.hpp>
 #include <memfs_cache/storage/concept.hpp>
 
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -78,6 +79,7 @@ class Token_Desk {
         Version version;
     };
     enum class Fate { applied, never, unknown };
+    using Steady = std::chrono::steady_clock;
     static constexpr int patience = 16;
 
     static void give_way(std::unique_lock<std::mutex>& lock) {
@@ -89,15 +91,16 @@ class Token_Desk {
     /// Serves all who wait.
     void lead(std::unique_lock<std::mutex>& lock) {
         busy_ = true;
-        // Those who were served together come back together: a write that waits for them costs less than one more.
-        for (std::size_t came = 0; came < waiting_.size() && waiting_.size() < last_served_;) {
-            came = waiting_.size();
+        // Those who were served together come back together: to wait for them a little costs less than one more write.
+        auto const started = Steady::now();
+        while (waiting_.size() < last_served_ && Steady::now() - started < last_took_ / 8)
             give_way(lock);
-        }
         auto const batch = std::exchange(waiting_, {});
         last_served_ = batch.size();
         lock.unlock();
+        auto const begun = Steady::now();
         auto const outcome = serve_guarded(batch);
+        last_took_ = Steady::now() - begun;
         lock.lock();
         for (auto* const one : batch)
             one->outcome = outcome;
@@ -127,7 +130,6 @@ class Token_Desk {
         }
     }
 
-    /// `known_` belongs to whoever has set `busy_`.
     auto serve(std::vector<Ticket*> const& batch) -> Outcome {
         constexpr int most_tries = 64;
         for (int tries = 0; tries < most_tries; ++tries) {
@@ -211,9 +213,10 @@ class Token_Desk {
     std::mutex mutex_;
     std::condition_variable served_;
     std::vector<Ticket*> waiting_;
-    std::size_t last_served_ = 0; ///< how many at once
-    bool busy_ = false;           ///< somebody leads
-    std::optional<State> known_;  ///< the newest state that this process has seen
+    bool busy_ = false;            ///< somebody leads
+    std::size_t last_served_ = 0;  ///< how many at once; like the next two it belongs to whoever leads
+    Steady::duration last_took_{}; ///< for all of them
+    std::optional<State> known_;   ///< the newest state that this process has seen
 };
 
 } // namespace memfs_cache

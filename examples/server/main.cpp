@@ -49,9 +49,9 @@ void run(Options const& options, Stop_Signals& signals) {
     site_limits.observer_may_wait = [&] { return analytics.recording_may_wait(); };
     auto const health = health_of({{"public", site_limits.counters}, {"admin", limits.counters}});
 
+    Public_Api const api(cache, Static_Files::open(options.at("--static")).value(), complain);
     auto site = listen(
-        options, "public", Public_Api(cache, Static_Files::open(options.at("--static")).value(), complain),
-        [&](Request_View const& request) { analytics.record_request(request); }, site_limits);
+        options, "public", api, [&](Request_View const& request) { api.record(analytics, request); }, site_limits);
     auto admin = listen(options, "admin", Admin_Api(cache, key, complain, health), {}, limits);
     std::cout << "key     " << (chosen ? "of MEMFS_CACHE_ADMIN_KEY" : "in " + options.at("--key-file"))
               << ", sent as X-API-Key; stop with Ctrl-C" << std::endl;

@@ -103,7 +103,7 @@ auto run(Serve_Options const& options) -> int {
         if (auto const prepared = analytics.prepare(); !prepared) // no reason not to serve; it is tried again
             complain(prepared.error().context);
         Public_Api const api(cache, std::move(handler), complain, options.token_check_per_minute);
-        auto const observe = [&analytics](Request_View const& request) { analytics.record_request(request); };
+        auto const observe = [&analytics, api](Request_View const& request) { api.record(analytics, request); };
         auto site_options = limits;
         site_options.observer_may_wait = [&analytics] { return analytics.recording_may_wait(); };
         site_options.observe_before_end = service.analytics.log.mode == Recording_Mode::per_request;

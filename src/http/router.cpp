@@ -148,6 +148,15 @@ auto Router::operator()(Request const& request) const -> Response {
     return response;
 }
 
+auto Router::route_of(std::string_view path) const -> std::string {
+    auto const url = parse_target(path);
+    if (!url)
+        return {};
+    auto const entry = std::find_if(entries_.begin(), entries_.end(),
+                                    [&](Entry const& one) { return matches(one.segments, url->segments); });
+    return entry == entries_.end() ? std::string() : entry->route.path;
+}
+
 auto Router::serve(Request const& request, Entry const& entry, Url const& url) const -> Response {
     if (entry.route.access == Access::with_key) {
         if (auto refusal = options_.gate ? options_.gate(request) : unauthorized())

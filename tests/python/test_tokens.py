@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from harness import RAW, Server, wait_until
-from test_server import assert_error, wait_until_recorded
+from test_server import assert_error, raw_request, wait_until_recorded
 
 MARKUP = "<script>alert(1)</script>"
 # What no token can be called, and so is refused and never made into something else.
@@ -224,12 +224,16 @@ def test_clients_behind_a_trusted_proxy_are_told_apart(store, start_server):
     assert server.ask_public("/tokens/a/check", headers={"X-Forwarded-For": "192.0.2.9, 192.0.2.1"}).status == 429
 
 
-def test_no_name_of_a_token_is_recorded(server, store):
+def test_no_name_of_a_token_is_recorded_whatever_is_wrong_with_the_request(server, store):
     create(server, "very-secret-name", 5)
+    check = "/tokens/very-secret-name/check"
     for method in ("GET", "HEAD", "POST"):
-        server.ask_public("/tokens/very-secret-name/check?very-secret-name", method=method)
-    server.ask_public("/tokens/another-secret-name/check")
-    wait_until_recorded(server, 4)
+        server.ask_public(check + "?very-secret-name", method=method)
+    for line, status in [(b"X: " + b"y" * 20_000, 431), (b"no header", 400), (b"X: y", 400)]:
+        target = check + ("?x=%zz" if line == b"X: y" else "")
+        assert raw_request(server.public, f"GET {target} HTTP/1.1\r\nHost: x\r\n".encode() + line + b"\r\n\r\n")[0] == status
+    assert server.ask_public(check + "?" + "x" * 9_000).status == 414
+    wait_until_recorded(server, 7)
     assert {event["path"] for event in server.ask_admin("/analytics/pulse").json()["recent_events"]} == {"/tokens/{name}/check"}
     assert server.stop() == 0
     assert not [path for path, text in store.files(RAW).items() if b"secret-name" in text]

@@ -4,6 +4,7 @@
 #include <memfs_cache/http/rate_limiter.hpp>
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/http/router.hpp>
+#include <memfs_cache/namespaces/analytics/request_kind.hpp>
 #include <memfs_cache/service/cache_service.hpp>
 
 #include <boost/json.hpp>
@@ -16,7 +17,7 @@ namespace memfs_cache {
 
 /// What everybody may ask a Cache_Service, without a key: whether a token may be used. A name that no token can have is
 /// answered as one that no token has, byte for byte, and each client may ask so often a minute: nobody finds names by
-/// trying. Recorded is the template of the path, not the name in it.
+/// trying. What is recorded of it is the template of the path, not the name in it.
 ///
 /// Threads    answers from any thread at once.
 /// Ownership  refers to the service, which must outlive it and its copies.
@@ -33,6 +34,16 @@ class Public_Api {
         : router_({check_route(cache, log, token_check_per_minute)}, {.otherwise = std::move(otherwise), .log = log}) {}
 
     [[nodiscard]] auto operator()(Request const& request) const -> Response { return router_(request); }
+
+    /// Records a request of the public, for its host. Also what is wrong with a request, so that it was refused before it
+    /// came here, brings no name of a token into the records.
+    void record(Analytics<Storage>& analytics, Request_View request) const {
+        auto const route =
+            request.route.empty() && request.status >= 400 ? router_.route_of(path_of(request.target)) : std::string();
+        if (!route.empty())
+            request.route = route;
+        analytics.record_request(request);
+    }
 
   private:
     static auto check_route(Cache_Service<Storage>& cache, Log log, std::uint32_t per_minute) -> Route {

@@ -98,6 +98,10 @@ class Router {
 
     [[nodiscard]] auto operator()(Request const& request) const -> Response;
 
+    /// The template that a path matches, whatever the method; "" if none does.
+    /// @param  path  as it was sent, without a query
+    [[nodiscard]] auto route_of(std::string_view path) const -> std::string;
+
     /// OpenAPI 3.1 description of the table, as JSON text; "" if there is none.
     [[nodiscard]] auto openapi() const -> std::string const& { return openapi_; }
 

@@ -201,6 +201,11 @@ TEST_SUITE("http/router") {
         CHECK(send(router, "GET", "/a/secret").route == "/a/{name}");
         CHECK(send(router, "POST", "/a/secret").route == "/a/{name}");
         CHECK(send(router, "GET", "/nowhere").route.empty());
+        CHECK(router.route_of("/a/secret") == "/a/{name}");
+        CHECK(router.route_of("http://host/a/secret") == "/a/{name}");
+        CHECK(router.route_of("/a/secret/x").empty());
+        CHECK(router.route_of("/a/secret%zz").empty());
+        CHECK(router.route_of("").empty());
     }
 
     TEST_CASE("members of a body are checked as the table declares them") {

@@ -302,6 +302,32 @@ TEST_SUITE("http/public_api") {
             CHECK(door.get("/tokens/secret-name/check", "192.0.2.1", method).route == "/tokens/{name}/check");
     }
 
+    TEST_CASE(
+        "a check that was refused before it came here is recorded by its route as well, and other paths as sent") {
+        House house;
+        Door const door(house);
+        struct Row {
+            std::string target, route, recorded;
+            int status;
+        };
+        for (auto const& row : {Row{"/tokens/secret/check?x=%zz", "", "/tokens/{name}/check", 400},
+                                {"http://host/tokens/secret/check#secret", "", "/tokens/{name}/check", 431},
+                                {"/tokens/secret/check", "/tokens/{name}/check", "/tokens/{name}/check", 200},
+                                {"/pages/tokens/check?secret", "", "/pages/tokens/check", 404},
+                                {"/index.html", "", "/index.html", 200}}) {
+            CAPTURE(row.target);
+            Request_View view;
+            view.method = "GET";
+            view.target = row.target;
+            view.route = row.route;
+            view.status = row.status;
+            house.clock->advance(std::chrono::minutes(2));
+            door.api.record(house.cache.analytics(), view);
+            auto const pulse = house.json("/analytics/pulse?window_minutes=1");
+            CHECK(pulse.at("recent_events").as_array().at(0).at("path") == boost::json::string(row.recorded));
+        }
+    }
+
     TEST_CASE("only the check is public: every other path is answered by what stands behind") {
         House house;
         Door const door(house);

@@ -2,6 +2,7 @@
 """The admin routes behind FastAPI and behind the bundled server: one implementation, two hosts, the same bytes."""
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -234,6 +235,20 @@ def test_the_admin_application_is_never_open_and_knows_its_prefix(tmp_path):
         pass
     alone = TestClient(admin_app(host.cache, KEY))
     assert alone.get("/tokens", headers=WITH_KEY).status_code == 200
+
+
+def test_the_answer_to_head_says_the_size_and_sends_nothing():
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(admin_app(Cache_Service(), KEY)({"type": "http", "method": "HEAD", "path": "/health", "headers": []}, receive, send))
+    start, body = sent
+    assert (b"content-length", b"%d" % len(b'{"status":"ok"}')) in start["headers"] and body["body"] == b""
 
 
 def test_what_the_routes_have_to_say_to_the_operator_goes_to_the_log_of_python(tmp_path, caplog):

@@ -153,7 +153,7 @@ def test_a_wheel_in_a_clean_environment_runs_the_example_away_from_the_sources(w
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", purelib, wheel],
                    check=True, timeout=600)
     (tmp_path / "app.py").write_bytes((EXAMPLE / "app.py").read_bytes())
-    where = subprocess.run([python, "-c", "import memfs_cache; print(memfs_cache.__file__)"], cwd=tmp_path,
+    where = subprocess.run([python, "-I", "-c", "import memfs_cache; print(memfs_cache.__file__)"], cwd=tmp_path,
                            capture_output=True, text=True, check=True).stdout
     assert where.startswith(purelib)
     lent = os.path.dirname(os.path.dirname(httpx2.__file__))

@@ -77,24 +77,41 @@ def test_eight_threads_record_while_four_ask(tmp_path, kind):
     cache.close()
 
 
-def test_other_threads_run_while_a_storage_is_waited_for():
-    entered, leave = threading.Event(), threading.Event()
-
-    class Slow(Conditional_Files):
-        def file__bytes(self, path: str) -> bytes | None:
-            entered.set()
-            assert leave.wait(DEADLINE_SECONDS)
-            return super().file__bytes(path)
-
-    storage = Storage_Python(Slow())
-    cache = Cache_Service(storage)
-    reader = threading.Thread(target=cache.entries.exists, args=("app",), kwargs={"cache_hash": "a" * 16}, daemon=True)
-    reader.start()
-    assert entered.wait(DEADLINE_SECONDS)
-    assert cache.hash_generator.from_string("x")  # the interpreter is free
-    leave.set()
-    reader.join(DEADLINE_SECONDS)
-    assert not reader.is_alive()
+def test_the_interpreter_is_free_while_a_storage_is_waited_for(tmp_path):
+    """Each call waits in the system for a lock of the store; were the interpreter's lock held, nothing else would run."""
+    code = """
+        import fcntl, os, pathlib, sys, threading, time
+        from memfs_cache import Cache_Service, Storage_Disk
+        storage = Storage_Disk(sys.argv[1])
+        storage.write("a", b"1")
+        cache = Cache_Service(storage)
+        cache.setup_namespaces()
+        locks = [open(pathlib.Path(sys.argv[1], ".memfs_cache", "locks", f"{n:02x}"), "a") for n in range(64)]
+        for lock in locks:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        calls = [lambda: storage.write("a", b"2"),
+                 lambda: cache.tokens.create("community-x", 1),
+                 lambda: cache.entries.store("app", "direct", {"v": 1}),
+                 lambda: cache.create_cache_entry("app", "value"),
+                 lambda: cache.write_temporal("app", None, b"x", "file"),
+                 lambda: cache.analytics.record_request("GET", "/", 200, 0, 1, "203.0.113.7"),  # makes the day's salt
+                 lambda: cache.analytics("other").record({"event_type": "page_view", "ip": "203.0.113.7"})]
+        threads = [threading.Thread(target=call, daemon=True) for call in calls]
+        for thread in threads:
+            thread.start()
+        def waiting():
+            held = pathlib.Path("/proc/locks").read_text().splitlines()
+            return sum(f" {os.getpid()} " in line for line in held if "->" in line)
+        while waiting() < len(calls):
+            time.sleep(0.001)
+        for lock in locks:
+            lock.close()
+        for thread in threads:
+            thread.join()
+        print(storage.read("a"), cache.analytics.pulse().active_requests, len(cache.tokens.list()))
+    """
+    finished = run(code, tmp_path)
+    assert (finished.stdout, finished.stderr) == ("b'2' 1 1\n", "")
 
 
 def test_the_end_of_an_interpreter_flushes(tmp_path):
@@ -169,6 +186,44 @@ def test_a_fork_counts_nothing_twice_and_loses_nothing(tmp_path):
     finished = run(code, tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert recorded(tmp_path) == 301
+
+
+@pytest.mark.parametrize("storage", ["Storage_Memory()", "Storage_Disk(sys.argv[1])"])
+def test_a_fork_in_the_middle_of_other_threads_calls_leaves_a_child_that_works(tmp_path, storage):
+    code = """
+        import os, signal, sys, threading, warnings
+        from memfs_cache import Cache_Service, Storage_Disk, Storage_Memory
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, which is what this is about
+        storage = STORAGE
+        cache = Cache_Service(storage, flush_interval_ms=1)
+        cache.tokens.create("a", 0)
+
+        def everything():
+            cache.analytics.record_request("GET", "/", 200, 1, 1, "203.0.113.7")
+            cache.flush()
+            cache.analytics.pulse()
+            cache.tokens.use("a")
+            storage.write("x", b"1")
+            cache.health()
+
+        def busy():
+            while True:
+                everything()
+
+        for _ in range(6):
+            threading.Thread(target=busy, daemon=True).start()
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # ends a child that hangs
+                everything()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0, "a child hangs"
+        print("done", flush=True)
+        os._exit(0)
+    """.replace("STORAGE", storage)
+    finished = run(code, tmp_path)
+    assert (finished.stdout, finished.stderr) == ("done\n", "")
 
 
 def child_of_multiprocessing(cache: Cache_Service) -> None:

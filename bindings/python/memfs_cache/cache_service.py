@@ -7,7 +7,7 @@ import weakref
 from datetime import datetime
 from multiprocessing import util
 from types import TracebackType
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, overload
 
 from . import _core
 from .errors import Corrupt_Data, Invalid_Argument
@@ -15,8 +15,6 @@ from .types import Pulse, Token, Token_Use, Window_Summary
 
 Time = int | datetime  # epoch milliseconds, or a datetime with a zone
 Data = dict[str, Any] | list[Any] | str | bytes
-
-Handler = TypeVar("Handler", _core.Analytics, _core.Tokens)
 
 _EXIT_SECONDS = 10.0  # that an ending interpreter waits for a storage
 
@@ -111,15 +109,21 @@ class Cache_Service(_core.Service):
     def __repr__(self) -> str:
         return self._shown
 
-    def add_namespace(self, name: str, handler: type[Handler]) -> Handler:
+    @overload
+    def add_namespace(self, name: str, handler: type[_core.Analytics]) -> _core.Analytics: ...
+    @overload
+    def add_namespace(self, name: str, handler: type[_core.Tokens]) -> _core.Tokens: ...
+    def add_namespace(
+        self, name: str, handler: type[_core.Analytics] | type[_core.Tokens]
+    ) -> _core.Analytics | _core.Tokens:
         """Opens a namespace with a handler, Analytics or Tokens, or gives the one that is open.
 
         Raises Invalid_Argument for what is no namespace name, and for a namespace that another kind of handler serves.
         """
-        if handler is _core.Tokens:
-            return self.tokens(name)
         if handler is _core.Analytics:
             return self.analytics(name)
+        if handler is _core.Tokens:
+            return self.tokens(name)
         raise TypeError("handler: give Analytics or Tokens")
 
     # Names of the original plan

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "fork_gate.hpp"
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/clock.hpp>
 #include <memfs_cache/core/error.hpp>
@@ -65,7 +66,7 @@ struct Buffer {
 template <class Work>
 auto waiting(Work&& work) {
     return [&] {
-        py::gil_scoped_release const released;
+        Lock_Given_Up const others_run;
         return work();
     }()
                .value();

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
     module.doc() = "The compiled part of memfs_cache; import memfs_cache instead.";
     module.attr("__version__") = std::string(memfs_cache::version);
     translate_errors();
+    register_fork_gate();
     register_values(module);
     register_storage(module);
     register_service(module);

@@ -18,7 +18,7 @@ auto recording(Analytics_Handle const& self, std::optional<Utc_Time> time, Work&
     bool const is_of_today = !time || day_of(*time) == day_of(clock->now()); // else its salt may have to be fetched
     if (is_of_today && !self.storage_calls_python && !self.analytics->recording_may_wait())
         return work();
-    py::gil_scoped_release const released;
+    Lock_Given_Up const others_run;
     return work();
 }
 
@@ -197,7 +197,7 @@ window_type: 30min, hourly, daily, weekly, monthly or yearly; window_key: in UTC
         .def(
             "visitor_hash",
             [](Analytics_Handle const& self, Text address, Time timestamp) {
-                py::gil_scoped_release const released;
+                Lock_Given_Up const others_run;
                 return self.analytics->visitor_hash(address.value, timestamp.value);
             },
             "address"_a, "timestamp"_a,

@@ -51,7 +51,7 @@ auto answer_request(Admin const& self,
     request.body = body;
     request.remote = remote.value;
     auto const response = [&] {
-        py::gil_scoped_release const released;
+        Lock_Given_Up const others_run;
         return answer(self, request);
     }();
     Header_Lines lines;

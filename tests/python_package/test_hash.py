@@ -2,6 +2,7 @@
 """Hashes equal those of the Python reference: its recorded cases, and the reference itself where it is installed."""
 from __future__ import annotations
 
+import doctest
 import hashlib
 import json
 import uuid
@@ -116,3 +117,8 @@ def test_ids_are_random_uuids_in_small_letters():
     ids = {Cache_Id.new() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(str(uuid.UUID(text)) == text and uuid.UUID(text).version == 4 for text in ids)
+
+
+def test_the_example_in_the_docstring_is_true():
+    example = doctest.DocTestParser().get_doctest(Cache_Hash.__doc__ or "", {"Cache_Hash": Cache_Hash}, "Cache_Hash", None, 0)
+    assert example.examples and doctest.DocTestRunner().run(example).failed == 0

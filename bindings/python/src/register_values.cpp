@@ -20,7 +20,7 @@ The name is the first characters of the lower-case hex digest of the value's tex
 computes. One object may be used from any number of threads.
 
     >>> Cache_Hash().from_string("community-x")
-    '1b8d7a4b9d9a5a0c'
+    '6849a71fcf48b141'
 )")
         .def(py::init([](Text algorithm, Whole length) {
                  return Cache_Hash::create(algorithm.value, at_least(1, length, "length")).value();

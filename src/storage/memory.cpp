@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/random.hpp>
+#include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/storage/memory.hpp>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -71,9 +75,14 @@ class Value {
     std::vector<Block> earlier_;
 };
 
+/// What is stored under a key. It stays where it is until it is erased.
 struct Stored {
+    std::string key;
     Value value;
-    std::uint64_t version;
+    std::uint64_t version = 0;
+    std::size_t newcomer = none; ///< its place among those that are not in order yet
+
+    static constexpr auto none = static_cast<std::size_t>(-1);
 };
 
 /// Decimal, so that it stays within the small-string size of std::string for the first 10^15 writes.
@@ -81,44 +90,73 @@ auto token(std::uint64_t version) -> Version { return {std::to_string(version)};
 
 } // namespace
 
+/// Objects are found by a hash of their key. The order in which they are listed is made up for by the next list: what is
+/// put and read by name, as nearly everything is, need not wait for a place among all others.
 struct Storage_Memory::State {
-    using Objects = std::map<std::string, Stored, std::less<>>;
+    struct Hash {
+        Sip_Key key = random_key();
+        auto operator()(std::string_view text) const noexcept -> std::size_t { return siphash13(key, text); }
 
-    [[nodiscard]] auto holds(Objects::const_iterator found, Precondition const& when) const -> bool {
+        static auto random_key() noexcept -> Sip_Key {
+            Sip_Key random{};
+            fill_random(random.data(), random.size());
+            return random;
+        }
+    };
+    using Objects = boost::unordered_flat_map<std::string_view, std::unique_ptr<Stored>, Hash>; ///< by their own keys
+
+    [[nodiscard]] auto find(std::string_view key) const -> Stored* {
+        auto const found = objects.find(key);
+        return found == objects.end() ? nullptr : found->second.get();
+    }
+    [[nodiscard]] static auto holds(Stored const* found, Precondition const& when) -> bool {
         switch (when.kind()) {
         case Precondition::Kind::none:
             return true;
         case Precondition::Kind::absent:
-            return found == objects.end();
+            return found == nullptr;
         case Precondition::Kind::version:
-            return found != objects.end() && token(found->second.version) == when.version();
+            return found != nullptr && token(found->version) == when.version();
         }
         return false;
     }
-
-    /// The object of a key, or else the one that it would stand before. What belongs together is written together, so the
-    /// places beside the last new object are looked at first.
-    [[nodiscard]] auto place_of(std::string const& key) -> Objects::iterator {
-        if (auto near = last_new; near != objects.end()) {
-            bool const is_behind = near->first < key;
-            if (is_behind && (++near == objects.end() || key <= near->first))
-                return near;
-            if (!is_behind && (near == objects.begin() || std::prev(near)->first < key))
-                return near;
+    auto make(std::string const& key, Value value) -> Version {
+        auto fresh = std::make_unique<Stored>(Stored{key, std::move(value), last_version + 1, newcomers.size()});
+        auto* const stored = fresh.get();
+        newcomers.push_back(stored);
+        try {
+            objects.emplace(stored->key, std::move(fresh));
+        } catch (...) {
+            newcomers.pop_back();
+            throw;
         }
-        return objects.lower_bound(key);
+        return token(++last_version);
     }
-    [[nodiscard]] auto is_at(Objects::iterator place, std::string const& key) const -> bool {
-        return place != objects.end() && place->first == key;
+    [[nodiscard]] auto take(Stored* stored) -> std::unique_ptr<Stored> {
+        if (stored->newcomer == Stored::none) {
+            in_order.erase(stored->key);
+        } else {
+            newcomers.back()->newcomer = stored->newcomer;
+            newcomers[stored->newcomer] = newcomers.back();
+            newcomers.pop_back();
+        }
+        auto const found = objects.find(std::string_view(stored->key));
+        auto taken = std::move(found->second);
+        objects.erase(found);
+        return taken;
     }
-    auto make(Objects::iterator place, std::string const& key, Value value) -> Version {
-        last_new = objects.emplace_hint(place, key, Stored{std::move(value), ++last_version});
-        return token(last_version);
+    void put_in_order() {
+        for (; !newcomers.empty(); newcomers.pop_back()) {
+            auto* const stored = newcomers.back();
+            in_order.emplace(stored->key, stored);
+            stored->newcomer = Stored::none;
+        }
     }
 
     mutable std::shared_mutex mutex;
     Objects objects;
-    Objects::iterator last_new = objects.end();
+    std::map<std::string_view, Stored const*> in_order; ///< by their own keys
+    std::vector<Stored*> newcomers;                     ///< all others
     std::uint64_t last_version = 0;
     mutable Operation_Counters counters;
 };
@@ -136,17 +174,17 @@ auto Storage_Memory::get(Storage_Key const& key, Byte_Range range) const -> Resu
     Object object;
     {
         std::shared_lock const lock(state_->mutex);
-        auto const found = state_->objects.find(key.str());
-        if (found == state_->objects.end()) {
+        auto const* const found = state_->find(key.str());
+        if (found == nullptr) {
             state_->counters.read(0);
             return std::optional<Object>{};
         }
-        auto const& value = found->second.value;
+        auto const& value = found->value;
         from = std::min(range.offset, value.size());
         to = from + std::min(range.length, value.size() - from);
         earlier = value.earlier_blocks(from, to);
         last = value.last_block();
-        object.version = token(found->second.version);
+        object.version = token(found->version);
     }
     object.bytes.reserve(static_cast<std::size_t>(to - from));
     for (auto const& block : earlier)
@@ -161,27 +199,24 @@ auto Storage_Memory::put(Storage_Key const& key, Byte_View bytes, Precondition c
     state_->counters.write(bytes.size());
     Value value(bytes); // copied before the lock, and what it replaces is freed after it
     std::lock_guard const lock(state_->mutex);
-    auto const place = state_->place_of(key.str());
-    bool const exists = state_->is_at(place, key.str());
-    if (!state_->holds(exists ? place : state_->objects.end(), when))
+    auto* const found = state_->find(key.str());
+    if (!State::holds(found, when))
         return Put_Outcome{Put_State::not_applied, {}};
-    if (!exists)
-        return Put_Outcome{Put_State::applied, state_->make(place, key.str(), std::move(value))};
-    std::swap(place->second.value, value);
-    place->second.version = ++state_->last_version;
-    return Put_Outcome{Put_State::applied, token(place->second.version)};
+    if (found == nullptr)
+        return Put_Outcome{Put_State::applied, state_->make(key.str(), std::move(value))};
+    std::swap(found->value, value);
+    found->version = ++state_->last_version;
+    return Put_Outcome{Put_State::applied, token(found->version)};
 }
 
 auto Storage_Memory::erase(Storage_Key const& key, Precondition const& when) -> Result<bool> {
     state_->counters.erase();
-    State::Objects::node_type erased; // freed after the lock
+    std::unique_ptr<Stored> erased; // freed after the lock
     std::lock_guard const lock(state_->mutex);
-    auto const found = state_->objects.find(key.str());
-    if (found == state_->objects.end() || !state_->holds(found, when))
+    auto* const found = state_->find(key.str());
+    if (found == nullptr || !State::holds(found, when))
         return false;
-    if (state_->last_new == found)
-        state_->last_new = state_->objects.end();
-    erased = state_->objects.extract(found);
+    erased = state_->take(found);
     return true;
 }
 
@@ -190,8 +225,14 @@ auto Storage_Memory::list(List_Query const& query) const -> Result<Page> {
     if (auto const good = check_list_query(query); good.has_error())
         return good.error();
     Page page;
-    std::shared_lock const lock(state_->mutex);
-    auto const& objects = state_->objects;
+    std::shared_lock beside_others(state_->mutex);
+    std::unique_lock alone(state_->mutex, std::defer_lock);
+    if (!state_->newcomers.empty()) {
+        beside_others.unlock();
+        alone.lock();
+        state_->put_in_order();
+    }
+    auto const& objects = state_->in_order;
     auto at =
         query.start_after < query.prefix ? objects.lower_bound(query.prefix) : objects.upper_bound(query.start_after);
     for (; at != objects.end() && at->first.starts_with(query.prefix); ++at) {
@@ -199,7 +240,8 @@ auto Storage_Memory::list(List_Query const& query) const -> Result<Page> {
             page.next = page.items.back().key;
             break;
         }
-        page.items.push_back({at->first, at->second.value.size(), token(at->second.version)});
+        auto const& stored = *at->second;
+        page.items.push_back({stored.key, stored.value.size(), token(stored.version)});
     }
     return page;
 }
@@ -208,15 +250,14 @@ auto Storage_Memory::append(Storage_Key const& key, std::uint64_t at, Byte_View 
     -> Result<Put_Outcome> {
     state_->counters.append(bytes.size());
     std::lock_guard const lock(state_->mutex);
-    auto const place = state_->place_of(key.str());
-    bool const exists = state_->is_at(place, key.str());
-    if (at != (exists ? place->second.value.size() : 0))
+    auto* const found = state_->find(key.str());
+    if (at != (found != nullptr ? found->value.size() : 0))
         return Put_Outcome{Put_State::not_applied, {}};
-    if (!exists)
-        return Put_Outcome{Put_State::applied, state_->make(place, key.str(), Value(bytes))};
-    place->second.value.append(bytes);
-    place->second.version = ++state_->last_version;
-    return Put_Outcome{Put_State::applied, token(place->second.version)};
+    if (found == nullptr)
+        return Put_Outcome{Put_State::applied, state_->make(key.str(), Value(bytes))};
+    found->value.append(bytes);
+    found->version = ++state_->last_version;
+    return Put_Outcome{Put_State::applied, token(found->version)};
 }
 
 auto Storage_Memory::sync() -> Result<void> { return {}; }

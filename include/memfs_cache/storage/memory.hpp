@@ -10,8 +10,9 @@ namespace memfs_cache {
 /// Storage in the memory of this process: the reference behaviour that every other backend is held to.
 ///
 /// Threads  any. Reads run beside each other; no lock is held while the bytes of an object are copied out of it.
-/// Cost     get, put and erase O(log n) plus the bytes asked for or given; an append only the bytes appended, however
-///          large the object is; list O(log n + items).
+/// Cost     get and put the bytes asked for or given, and an append only those appended, however many objects there are
+///          and however large they are; erase O(log n); list O(log n + items), and O(log n) for each object that has
+///          been made since the list before.
 class Storage_Memory {
   public:
     Storage_Memory();

@@ -93,20 +93,23 @@ auto token(std::uint64_t version) -> Version { return {std::to_string(version)};
 /// Objects are found by a hash of their key. The order in which they are listed is made up for by the next list: what is
 /// put and read by name, as nearly everything is, need not wait for a place among all others.
 struct Storage_Memory::State {
-    struct Hash {
-        Sip_Key key = random_key();
-        auto operator()(std::string_view text) const noexcept -> std::size_t { return siphash13(key, text); }
-
-        static auto random_key() noexcept -> Sip_Key {
-            Sip_Key random{};
-            fill_random(random.data(), random.size());
-            return random;
-        }
+    /// A key with its hash, which is made once for all that a call asks.
+    struct Name {
+        std::string_view key;
+        std::size_t hash;
+        friend auto operator==(Name const& a, Name const& b) noexcept -> bool { return a.key == b.key; }
     };
-    using Objects = boost::unordered_flat_map<std::string_view, std::unique_ptr<Stored>, Hash>; ///< by their own keys
+    struct Hash_Of_Name {
+        using is_avalanching = void;
+        auto operator()(Name const& name) const noexcept -> std::size_t { return name.hash; }
+    };
+    using Objects = boost::unordered_flat_map<Name, std::unique_ptr<Stored>, Hash_Of_Name>; ///< by their own keys
 
-    [[nodiscard]] auto find(std::string_view key) const -> Stored* {
-        auto const found = objects.find(key);
+    State() { fill_random(hash_key.data(), hash_key.size()); }
+
+    [[nodiscard]] auto name_of(std::string_view key) const noexcept -> Name { return {key, siphash13(hash_key, key)}; }
+    [[nodiscard]] auto find(Name const& name) const -> Stored* {
+        auto const found = objects.find(name);
         return found == objects.end() ? nullptr : found->second.get();
     }
     [[nodiscard]] static auto holds(Stored const* found, Precondition const& when) -> bool {
@@ -120,19 +123,22 @@ struct Storage_Memory::State {
         }
         return false;
     }
-    auto make(std::string const& key, Value value) -> Version {
-        auto fresh = std::make_unique<Stored>(Stored{key, std::move(value), last_version + 1, newcomers.size()});
+    auto make(Name const& name, Value value) -> Version {
+        auto fresh = std::make_unique<Stored>(
+            Stored{std::string(name.key), std::move(value), last_version + 1, newcomers.size()});
         auto* const stored = fresh.get();
         newcomers.push_back(stored);
         try {
-            objects.emplace(stored->key, std::move(fresh));
+            objects.emplace(Name{stored->key, name.hash}, std::move(fresh));
         } catch (...) {
             newcomers.pop_back();
             throw;
         }
         return token(++last_version);
     }
-    [[nodiscard]] auto take(Stored* stored) -> std::unique_ptr<Stored> {
+    [[nodiscard]] auto take(Name const& name) -> std::unique_ptr<Stored> {
+        auto const found = objects.find(name);
+        auto* const stored = found->second.get();
         if (stored->newcomer == Stored::none) {
             in_order.erase(stored->key);
         } else {
@@ -140,7 +146,6 @@ struct Storage_Memory::State {
             newcomers[stored->newcomer] = newcomers.back();
             newcomers.pop_back();
         }
-        auto const found = objects.find(std::string_view(stored->key));
         auto taken = std::move(found->second);
         objects.erase(found);
         return taken;
@@ -153,6 +158,7 @@ struct Storage_Memory::State {
         }
     }
 
+    Sip_Key hash_key{}; ///< random, so that nobody can choose keys that meet in the table
     mutable std::shared_mutex mutex;
     Objects objects;
     std::map<std::string_view, Stored const*> in_order; ///< by their own keys
@@ -172,9 +178,10 @@ auto Storage_Memory::get(Storage_Key const& key, Byte_Range range) const -> Resu
     std::uint64_t from = 0;
     std::uint64_t to = 0;
     Object object;
+    auto const name = state_->name_of(key.str());
     {
         std::shared_lock const lock(state_->mutex);
-        auto const* const found = state_->find(key.str());
+        auto const* const found = state_->find(name);
         if (found == nullptr) {
             state_->counters.read(0);
             return std::optional<Object>{};
@@ -197,13 +204,14 @@ auto Storage_Memory::get(Storage_Key const& key, Byte_Range range) const -> Resu
 auto Storage_Memory::put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const&)
     -> Result<Put_Outcome> {
     state_->counters.write(bytes.size());
+    auto const name = state_->name_of(key.str());
     Value value(bytes); // copied before the lock, and what it replaces is freed after it
     std::lock_guard const lock(state_->mutex);
-    auto* const found = state_->find(key.str());
+    auto* const found = state_->find(name);
     if (!State::holds(found, when))
         return Put_Outcome{Put_State::not_applied, {}};
     if (found == nullptr)
-        return Put_Outcome{Put_State::applied, state_->make(key.str(), std::move(value))};
+        return Put_Outcome{Put_State::applied, state_->make(name, std::move(value))};
     std::swap(found->value, value);
     found->version = ++state_->last_version;
     return Put_Outcome{Put_State::applied, token(found->version)};
@@ -211,12 +219,13 @@ auto Storage_Memory::put(Storage_Key const& key, Byte_View bytes, Precondition c
 
 auto Storage_Memory::erase(Storage_Key const& key, Precondition const& when) -> Result<bool> {
     state_->counters.erase();
+    auto const name = state_->name_of(key.str());
     std::unique_ptr<Stored> erased; // freed after the lock
     std::lock_guard const lock(state_->mutex);
-    auto* const found = state_->find(key.str());
+    auto* const found = state_->find(name);
     if (found == nullptr || !State::holds(found, when))
         return false;
-    erased = state_->take(found);
+    erased = state_->take(name);
     return true;
 }
 
@@ -249,12 +258,13 @@ auto Storage_Memory::list(List_Query const& query) const -> Result<Page> {
 auto Storage_Memory::append(Storage_Key const& key, std::uint64_t at, Byte_View bytes, Durability)
     -> Result<Put_Outcome> {
     state_->counters.append(bytes.size());
+    auto const name = state_->name_of(key.str());
     std::lock_guard const lock(state_->mutex);
-    auto* const found = state_->find(key.str());
+    auto* const found = state_->find(name);
     if (at != (found != nullptr ? found->value.size() : 0))
         return Put_Outcome{Put_State::not_applied, {}};
     if (found == nullptr)
-        return Put_Outcome{Put_State::applied, state_->make(key.str(), Value(bytes))};
+        return Put_Outcome{Put_State::applied, state_->make(name, Value(bytes))};
     found->value.append(bytes);
     found->version = ++state_->last_version;
     return Put_Outcome{Put_State::applied, token(found->version)};

@@ -47,6 +47,8 @@ auto clean_field_path(std::string_view path) -> Result<std::string> {
     }
     auto const first = std::find_if_not(points.begin(), points.end(), is_python_blank);
     auto const last = std::find_if_not(points.rbegin(), std::make_reverse_iterator(first), is_python_blank).base();
+    if (first == points.end())
+        return refuse("empty; give the name of a member, or names joined by '.'");
     if (last - first > static_cast<std::ptrdiff_t>(max_field_path_characters))
         return refuse("longer than 256 characters");
 

@@ -173,10 +173,10 @@ class Bare_Server {
     std::optional<Client> client_;
 };
 
-auto recording_on_and_off(Our_Server::Page where) -> std::function<Sides()> {
-    return [where]() -> Sides {
-        auto const on = std::make_shared<Our_Server>(where, true, 50);
-        auto const off = std::make_shared<Our_Server>(where, false, 50);
+auto recording_on_and_off(Our_Server::Page where, std::size_t connections) -> std::function<Sides()> {
+    return [where, connections]() -> Sides {
+        auto const on = std::make_shared<Our_Server>(where, true, connections);
+        auto const off = std::make_shared<Our_Server>(where, false, connections);
         return {.ours = [on](std::size_t requests) { on->serve(requests); },
                 .limit = [off](std::size_t requests) { off->serve(requests); },
                 .clock = cpu_of_servers};
@@ -218,13 +218,17 @@ auto cold_start() -> Sides {
 } // namespace
 
 auto server_rows() -> Rows {
-    return {{.name = "server CPU of a page from a folder, recording on",
+    return {{.name = "server CPU of a page from a folder, recording on, one client",
              .limit = "recording off",
-             .make = recording_on_and_off(Our_Server::Page::in_a_folder),
+             .make = recording_on_and_off(Our_Server::Page::in_a_folder, 1),
              .operations = 20'000},
-            {.name = "server CPU of a page from memory, recording on",
+            {.name = "server CPU of a page from a folder, recording on, 50 clients",
              .limit = "recording off",
-             .make = recording_on_and_off(Our_Server::Page::in_memory),
+             .make = recording_on_and_off(Our_Server::Page::in_a_folder, 50),
+             .operations = 20'000},
+            {.name = "server CPU of a page from memory, recording on, 50 clients",
+             .limit = "recording off",
+             .make = recording_on_and_off(Our_Server::Page::in_memory, 50),
              .operations = 20'000},
             {.name = "server CPU of a page from memory, recording off",
              .limit = "bare Beast loop",

@@ -195,6 +195,9 @@ TEST_SUITE("core/cache_hash") {
             CAPTURE(bad);
             CHECK(hash.from_json_field(value, bad).error().context.find("field path") != std::string::npos);
         }
+        for (std::string_view const none : {"", " ", "\t"})
+            CHECK(hash.from_json_field(Python_Json::parse(R"({"":"x"})").value(), none).error().context.find("empty") !=
+                  std::string::npos);
         CHECK(hash.from_json_field(value, " .s").value() == hash.from_string("x").value());
         CHECK(hash.from_json_field(value, "s. ").value() == hash.from_string("z").value());
     }

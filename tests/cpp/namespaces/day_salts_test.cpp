@@ -307,13 +307,8 @@ TEST_SUITE("namespaces/analytics/day_salts") {
         };
         std::thread fetcher([&] { CHECK(site->prepare()); });
         wait_until([&] { return asked.load(); });
-        auto const child = in_child([&] {
-            ::alarm(60);
-            bool const known = site->record_request(visitor("198.18.0.1")) && without_visitor(site) == 0;
-            if (!known)
-                throw std::runtime_error("the child did not know the visitor");
-        });
-        CHECK(status_of(child) == 0);
+        CHECK(is_well_in_child(
+            [&] { return site->record_request(visitor("198.18.0.1")) && without_visitor(site) == 0; }));
         goes_on = true;
         fetcher.join();
         CHECK(site->record_request(visitor("198.18.0.1")));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens in a process that forks while its threads are in the middle of something.
 #include "support/backends.hpp"
+#include "support/child_process.hpp"
 #include "support/printers.hpp"
 #include "support/quiet_log.hpp"
 #include "support/wait_until.hpp"
@@ -10,7 +11,6 @@
 #include <doctest/doctest.h>
 
 #include <functional>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -20,17 +20,6 @@ using namespace memfs_cache::testing;
 namespace {
 
 using Watched_Disk = Wrapped_Storage<Storage_Disk>;
-
-/// Whether a child says that all is well; one that hangs is killed after a minute.
-auto child_is_content(std::function<bool()> const& act) -> bool {
-    auto const child = ::fork();
-    if (child == 0) {
-        ::alarm(60);
-        ::_exit(act() ? 0 : 1);
-    }
-    int status = 1;
-    return ::waitpid(child, &status, 0) == child && status == 0;
-}
 
 /// A process in which one thread stands still before a certain write.
 struct Halfway {
@@ -70,13 +59,15 @@ struct Halfway {
 
 TEST_SUITE("namespaces/tokens/processes") {
     TEST_CASE("a fork in the middle of a use hangs no child, and each use of parent and child counts once") {
+        if (!can_fork_with_threads())
+            return;
         Halfway parent;
         REQUIRE(parent.tokens->create("t", {.limit = 5}));
         CHECK(parent.tokens->use("t").value().usage_count == 1);
         parent.stop_before("token.json");
         parent.run([&] { CHECK(parent.tokens->use("t").value().success); },
                    [&] {
-                       CHECK(child_is_content([&] {
+                       CHECK(is_well_in_child([&] {
                            bool const used = parent.tokens->use("t").value().usage_count == 2 &&
                                              parent.tokens->use("t").value().usage_count == 3;
                            return used && parent.tokens->close();
@@ -88,13 +79,15 @@ TEST_SUITE("namespaces/tokens/processes") {
     }
 
     TEST_CASE("an action that a parent is in the middle of counts once, though a child tries it as well") {
+        if (!can_fork_with_threads())
+            return;
         Halfway parent;
         REQUIRE(parent.tokens->create("t", {.limit = 5}));
         parent.stop_before("/actions/");
         Use_Of_Token const click{.action_id = "one click"};
         parent.run([&] { CHECK(parent.tokens->use("t", click).value().success); },
                    [&] {
-                       CHECK(child_is_content(
+                       CHECK(is_well_in_child(
                            [&] { return parent.tokens->use("t", click).value().success && parent.tokens->close(); }));
                    });
         CHECK(parent.tokens->lookup("t").value()->usage_count == 1);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <poll.h>
+#include <stdexcept>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -76,6 +77,16 @@ inline auto status_of(pid_t child) -> int {
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     return status;
+}
+
+/// Does a child find that all is well? One that hangs is killed after a minute.
+template <class IsWell>
+[[nodiscard]] auto is_well_in_child(IsWell&& is_well) -> bool {
+    return status_of(in_child([&] {
+               ::alarm(60);
+               if (!is_well())
+                   throw std::runtime_error("something is wrong in the child");
+           })) == 0;
 }
 
 } // namespace memfs_cache::testing

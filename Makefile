@@ -14,15 +14,16 @@ WERROR ?= OFF
 JOBS ?= $(shell nproc)
 STORAGE ?= disk:./data
 
-# Looked up when a recipe runs: `packages` may just have installed it.
-configure = CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true) cmake --preset $(1) -DMEMFS_CACHE_WERROR=$(WERROR)
+# Looked up when a recipe runs: `packages` may just have installed it. Without it (no apt-get here) all is compiled.
+with_ccache = CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true)
+configure = $(with_ccache) cmake --preset $(1) -DMEMFS_CACHE_WERROR=$(WERROR)
 build = cmake --build --preset $(1) --parallel $(JOBS)
 check = ctest --preset $(1) --parallel $(JOBS) --output-junit "$(CURDIR)/build/$(1)/tests.xml"
 
 # The same compiler name, flags and headers as the release build: what that compiled, ccache need not compile again.
 venv := $(CURDIR)/.venv
 pip = $(venv)/bin/python -m pip --disable-pip-version-check
-for_wheels = CXX=$${CXX:-c++} CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true)
+for_wheels = CXX=$${CXX:-c++} $(with_ccache)
 
 help:
 	@echo "make test    install what is missing, build, run every test"

@@ -3,7 +3,7 @@
 
 #include <memfs_cache/events/log_paths.hpp>
 #include <memfs_cache/events/segment.hpp>
-#include <memfs_cache/storage/concept.hpp>
+#include <memfs_cache/storage/words.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -176,26 +176,12 @@ class Raw_Reader {
     [[nodiscard]] auto newest_below(std::string const& folder, int depth) const -> Result<std::optional<Base_Window>> {
         if (depth == 4)
             return newest_in(folder);
-        std::vector<std::string> folders;
-        List_Query query{folder, {}, 1};
-        for (;;) {
-            auto page = storage_.list(query);
-            if (!page)
-                return page.error();
-            if (page->items.empty())
-                break;
-            auto const& key = page->items.front().key;
-            auto const slash = key.find('/', folder.size());
-            if (slash == std::string::npos) {
-                query.start_after = key;
-                continue;
-            }
-            folders.push_back(key.substr(0, slash + 1));
-            query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
-        }
+        auto const folders = folders_list(storage_, folder);
+        if (!folders)
+            return folders.error();
         std::optional<Base_Window> newest;
-        for (auto at = folders.rbegin(); at != folders.rend() && !newest; ++at) { // most often the first has some
-            auto const found = newest_below(*at, depth + 1);
+        for (auto at = folders->rbegin(); at != folders->rend() && !newest; ++at) { // most often the first has some
+            auto const found = newest_below(std::string(folder).append(*at).append("/"), depth + 1);
             if (!found)
                 return found;
             newest = *found;

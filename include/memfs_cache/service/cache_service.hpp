@@ -6,6 +6,7 @@
 #include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/service/options.hpp>
 #include <memfs_cache/storage/any.hpp>
+#include <memfs_cache/storage/words.hpp>
 
 #include <atomic>
 #include <map>
@@ -174,26 +175,13 @@ class Cache_Service {
 
     /// Names of the namespaces in the store and of those in use, in byte order.
     [[nodiscard]] auto namespaces() const -> Result<std::vector<std::string>> {
+        auto const folders = folders_list(*storage_, options_.root_prefix.empty() ? "" : options_.root_prefix + "/");
+        if (!folders)
+            return folders.error();
         std::set<std::string> names;
-        auto const root = options_.root_prefix.empty() ? std::string() : options_.root_prefix + "/";
-        List_Query query{root, {}, 1};
-        for (;;) {
-            auto page = storage_->list(query);
-            if (!page)
-                return page.error();
-            if (page->items.empty())
-                break;
-            auto const& key = page->items.front().key;
-            auto const slash = key.find('/', root.size());
-            if (slash == std::string::npos) {
-                query.start_after = key;
-                continue;
-            }
-            auto const name = key.substr(root.size(), slash - root.size());
-            if (Namespace_Name::parse(name))
-                names.insert(name);
-            query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
-        }
+        for (auto const& folder : *folders)
+            if (Namespace_Name::parse(folder))
+                names.insert(folder);
         for (auto const& entry : handlers())
             names.insert(entry.first);
         return std::vector<std::string>(names.begin(), names.end());

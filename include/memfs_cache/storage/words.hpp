@@ -78,4 +78,28 @@ template <StorageBackend S>
     return paths;
 }
 
+/// The folders that lie in a folder and have something in them, by name, in byte order.
+/// @param  folder  with its '/'; "" for the root
+/// Cost     one list of one item for each of them, and for each file that lies beside them
+template <StorageBackend S>
+[[nodiscard]] auto folders_list(S const& storage, std::string_view folder) -> Result<std::vector<std::string>> {
+    std::vector<std::string> names;
+    List_Query query{std::string(folder), {}, 1};
+    for (;;) {
+        auto page = storage.list(query);
+        if (!page)
+            return page.error();
+        if (page->items.empty())
+            return names;
+        auto const& key = page->items.front().key;
+        auto const slash = key.find('/', folder.size());
+        if (slash == std::string::npos) {
+            query.start_after = key;
+            continue;
+        }
+        names.push_back(key.substr(folder.size(), slash - folder.size()));
+        query.start_after = key.substr(0, slash) + static_cast<char>('/' + 1); // behind all of this folder
+    }
+}
+
 } // namespace memfs_cache

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds up the cases of all test programs in ctest's JUnit reports: `N passed, N failed` as the last line.
 
-A program that reports its own cases (doctest, pytest) counts with them, any other as one case.
+A program that reports its own cases (doctest, pytest) counts with them, any other as one case. What was skipped is
+said before, with its reason.
 """
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
 DOCTEST = re.compile(r"test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
+SKIPPED = re.compile(r"^SKIPPED .*$", re.MULTILINE)
 PYTEST = re.compile(r"^(?=.* in [\d.]+s)(?:.*?(\d+) failed)?(?:.*?(\d+) passed)?", re.MULTILINE)
 
 
@@ -26,7 +28,13 @@ def cases(test: ElementTree.Element) -> tuple[int, int]:
 
 
 def main(reports: list[str]) -> int:
-    results = [cases(test) for report in reports for test in ElementTree.parse(report).iter("testcase")]
+    tests = [test for report in reports for test in ElementTree.parse(report).iter("testcase")]
+    for test in tests:
+        if test.get("status") == "notrun" or test.find("skipped") is not None:
+            print(f"NOT RUN: {test.get('name')}")
+        for reason in SKIPPED.findall(test.findtext("system-out") or ""):
+            print(f"{test.get('name')}: {reason}")
+    results = [cases(test) for test in tests]
     passed, failed = sum(p for p, _ in results), sum(f for _, f in results)
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import fastapi
 import jsonschema
 import pytest
-from conftest import Conditional_Files
+from conftest import ROOT, Conditional_Files
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -39,9 +39,7 @@ class Beast:
     """The bundled server, as a process."""
 
     def __init__(self, store: Path) -> None:
-        command = os.environ.get("MEMFS_CACHE_COMMAND")
-        if command is None:
-            pytest.skip("needs the command memfs-cache: run by ctest")
+        command = os.environ.get("MEMFS_CACHE_COMMAND", str(ROOT / "build" / "release" / "memfs-cache"))
         self.process = subprocess.Popen(
             [command, "serve", "--storage", f"disk:{store}", "--public", "off", "--admin", "127.0.0.1:0",
              "--body-limit", str(BODY_LIMIT)],

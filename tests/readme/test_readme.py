@@ -50,10 +50,8 @@ def follow(page: str, folder: Path, env: dict[str, str]) -> None:
 
 
 def test_every_block_of_the_readme_does_what_it_says(tmp_path):
-    if "MEMFS_CACHE_PREFIX" not in os.environ:
-        pytest.skip("needs the installed package: run by ctest")
-    if not VENV.is_dir():
-        pytest.skip("needs .venv with the Python package: `make python`")
+    assert "MEMFS_CACHE_PREFIX" in os.environ, "needs the installed package: `ctest --preset release -R readme`"
+    assert VENV.is_dir(), "needs .venv with the Python package: `make python`"
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert page.count("```") == 2 * len(blocks(page))  # none escaped the cutting
     assert {block.language for block in blocks(page)} >= {"cpp", "cmake", "python", "sh", "text"}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A server that records into a storage that does what storages do at the worst moment: requests do not notice.
-#include "support/http_client.hpp"
 #include "support/printers.hpp"
+#include "support/rude_client.hpp"
 #include "support/wrapped_storage.hpp"
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/server/server.hpp>
@@ -137,10 +137,10 @@ TEST_SUITE("server/recording") {
             CAPTURE(static_cast<int>(mode));
             World world(with_mode(mode));
             world.weather.set(Weather::Kind::blocked);
-            Http_Client kept(world.port());
+            Rude_Client kept(world.port());
             for (int i = 0; i < 50; ++i) {
                 CHECK(kept.get("/").status == 200);
-                CHECK(Http_Client(world.port()).get("/style.css").status == 200);
+                CHECK(Rude_Client(world.port()).get("/style.css").status == 200);
             }
             CHECK(world.weather.is_felt());
             CHECK(world.cache.health().namespaces.at("analytics").at("landed") == 0);
@@ -154,7 +154,7 @@ TEST_SUITE("server/recording") {
 
     TEST_CASE("a storage that fails changes no answer, is shown as degraded, and gets everything when it is back") {
         World world(with_mode(Recording_Mode::buffered));
-        Http_Client client(world.port());
+        Rude_Client client(world.port());
         CHECK(client.get("/").status == 200);
         CHECK(!world.cache.health().degraded);
         world.weather.set(Weather::Kind::failing);
@@ -172,7 +172,7 @@ TEST_SUITE("server/recording") {
         auto options = with_mode(Recording_Mode::buffered);
         options.analytics.log.buffer_bytes = 2'000;
         World world(options);
-        Http_Client client(world.port());
+        Rude_Client client(world.port());
         CHECK(client.get("/").status == 200);
         world.weather.set(Weather::Kind::failing);
         for (int i = 0; i < 50; ++i)
@@ -188,7 +188,7 @@ TEST_SUITE("server/recording") {
 
     TEST_CASE("per_request records before the answer ends") {
         World world(with_mode(Recording_Mode::per_request));
-        Http_Client client(world.port());
+        Rude_Client client(world.port());
         for (std::uint64_t i = 1; i <= 5; ++i)
             CHECK(client.get("/").status == 200);
         CHECK(world.day().total_requests == 5);
@@ -196,7 +196,7 @@ TEST_SUITE("server/recording") {
 
     TEST_CASE("a handler that throws is recorded as 500, and bytes are those that were sent") {
         World world(with_mode(Recording_Mode::buffered));
-        Http_Client client(world.port());
+        Rude_Client client(world.port());
         CHECK(client.get("/crash").status == 500);
         CHECK(client.get("/").body.size() == 8);
         auto const crash_bytes = client.get("/crash").body.size();
@@ -208,7 +208,7 @@ TEST_SUITE("server/recording") {
 
     TEST_CASE("pages, assets, API, uploads, downloads and refusals are told apart") {
         World world(with_mode(Recording_Mode::buffered));
-        Http_Client client(world.port());
+        Rude_Client client(world.port());
         auto const ask = [&](std::string const& method, std::string const& target) {
             client.send(method + " " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
             return client.receive(method).status;
@@ -220,7 +220,7 @@ TEST_SUITE("server/recording") {
         CHECK(ask("PUT", "/transfers/1/payload") == 200);
         CHECK(ask("GET", "/transfers/1/payload") == 200);
         CHECK(ask("GET", "/" + std::string(9'000, 'x')) == 414);
-        Http_Client large(world.port());
+        Rude_Client large(world.port());
         large.send("GET /large HTTP/1.1\r\nX-Large: " + std::string(20'000, 'x'));
         CHECK(large.receive().status == 431);
         auto const day = world.day().to_json();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "support/http_client.hpp"
 #include "support/printers.hpp"
+#include "support/rude_client.hpp"
 #include "support/wait_until.hpp"
 #include <memfs_cache/http/static_files.hpp>
 #include <memfs_cache/server/server.hpp>
@@ -109,7 +109,7 @@ TEST_SUITE("server/server") {
             },
             options);
         auto const before = std::chrono::steady_clock::now();
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         auto const reply =
             client.get("/things/7?q=1", "User-Agent: Agent/1\r\nReferer: https://other.example/p\r\nX-Country: PT\r\n"
                                         "X-Forwarded-For: 10.0.0.1\r\nx-forwarded-for: 10.0.0.2\r\n");
@@ -141,7 +141,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.threads = 1;
         Fixture fixture(echo, options);
-        std::vector<Http_Client> clients;
+        std::vector<Rude_Client> clients;
         clients.reserve(connections);
         for (int i = 0; i < connections; ++i)
             clients.emplace_back(fixture.port());
@@ -169,7 +169,7 @@ TEST_SUITE("server/server") {
             std::this_thread::sleep_for(20ms);
             return text_reply("slow");
         });
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         std::this_thread::sleep_for(30ms); // before the first byte: not counted
         auto const before = std::chrono::steady_clock::now();
         client.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n");
@@ -188,7 +188,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.log = [&](std::string_view text) { logged = text; };
         Fixture fixture([](Request const&) -> Response { throw std::runtime_error("secret"); }, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         auto const reply = client.get("/");
         auto const told = fixture.told(1).front();
         CHECK(reply.status == 500);
@@ -214,19 +214,19 @@ TEST_SUITE("server/server") {
                 response.headers.add(line.name, line.value);
                 return response;
             });
-            CHECK(Http_Client(fixture.port()).get("/").status == 500);
+            CHECK(Rude_Client(fixture.port()).get("/").status == 500);
         }
         Fixture fixture([](Request const&) {
             auto response = text_reply("x");
             response.status = 99;
             return response;
         });
-        CHECK(Http_Client(fixture.port()).get("/").status == 500);
+        CHECK(Rude_Client(fixture.port()).get("/").status == 500);
     }
 
     TEST_CASE("an observer that throws costs the request nothing") {
         auto server = Server::start({}, echo, [](Request_View const&) { throw std::runtime_error("full"); }).value();
-        Http_Client client(server.address().port);
+        Rude_Client client(server.address().port);
         CHECK(client.get("/a").body == "GET /a ");
         CHECK(client.get("/b").body == "GET /b ");
     }
@@ -237,12 +237,12 @@ TEST_SUITE("server/server") {
         Fixture fixture(echo, options);
         std::string const post = "POST / HTTP/1.1\r\nHost: test\r\n";
 
-        Http_Client fits(fixture.port());
+        Rude_Client fits(fixture.port());
         fits.send(post + "Content-Length: 10\r\n\r\n0123456789");
         CHECK(fits.receive().body == "POST / 0123456789");
         CHECK(fixture.told(1)[0].status == 200);
 
-        Http_Client announced(fixture.port());
+        Rude_Client announced(fixture.port());
         announced.send(post + "Content-Length: 11\r\n\r\n");
         auto const reply = announced.receive();
         CHECK(reply.status == 413);
@@ -254,7 +254,7 @@ TEST_SUITE("server/server") {
         CHECK(told.content_bytes == reply.body.size());
         CHECK(told.method == "POST");
 
-        Http_Client chunked(fixture.port());
+        Rude_Client chunked(fixture.port());
         chunked.send(post + "Transfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n6\r\n");
         chunked.send("012345\r\n0\r\n\r\n");
         CHECK(chunked.receive().status == 413);
@@ -265,7 +265,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.body_limit_bytes = 10;
         Fixture fixture(echo, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         std::string const megabytes(4 * 1024 * 1024, 'x');
         client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4194304\r\n\r\n");
         CHECK(client.send(megabytes));
@@ -275,7 +275,7 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("headers over the limit are 431 and name the limit") {
         Fixture fixture(echo);
-        Http_Client many(fixture.port());
+        Rude_Client many(fixture.port());
         many.send("GET /many HTTP/1.1\r\nHost: test\r\n");
         for (int i = 0; i < 1'000; ++i)
             many.send("X-" + std::to_string(i) + ": some value or other\r\n");
@@ -284,7 +284,7 @@ TEST_SUITE("server/server") {
         CHECK(fixture.told(1)[0].method == "GET");
         CHECK(fixture.told(1)[0].target == "/many");
 
-        Http_Client headers(fixture.port());
+        Rude_Client headers(fixture.port());
         headers.send("GET /path HTTP/1.1\r\nHost: test\r\nX-Secret: " + std::string(17'000, 'a') + "\r\n\r\n");
         auto const reply = headers.receive();
         CHECK(reply.status == 431);
@@ -292,7 +292,7 @@ TEST_SUITE("server/server") {
         CHECK(fixture.told(2)[1].status == 431);
         CHECK(fixture.told(2)[1].target == "/path");
 
-        Http_Client fits(fixture.port());
+        Rude_Client fits(fixture.port());
         CHECK(fits.get("/", "X-Long: " + std::string(15'000, 'a') + "\r\n").status == 200);
     }
 
@@ -311,7 +311,7 @@ TEST_SUITE("server/server") {
         Fixture fixture(echo);
         for (auto const& bytes : garbage) {
             CAPTURE(bytes);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send(bytes);
             client.shut_down_sending();
             auto const reply = client.receive();
@@ -371,7 +371,7 @@ TEST_SUITE("server/server") {
         });
         for (auto const& shape : shapes) {
             CAPTURE(shape);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send(shape + smuggled);
             CHECK(client.receive().status == 400);
             CHECK(client.is_closed());
@@ -385,7 +385,7 @@ TEST_SUITE("server/server") {
         for (std::string const wrong : {"GET /x HTTP/1.1\r\nHost : a\r\n\r\n", "nonsense\r\n\r\n",
                                         "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
             CAPTURE(wrong);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nb" +
                         wrong + "GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
             CHECK(client.receive().body == "GET /1 ");
@@ -402,7 +402,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.target_limit_bytes = 100;
         Fixture fixture(echo, options);
-        Http_Client whole(fixture.port());
+        Rude_Client whole(fixture.port());
         whole.send("GET /" + std::string(100, 'a') + " HTTP/1.1\r\nHost: test\r\n\r\n");
         auto const reply = whole.receive();
         CHECK(reply.status == 414);
@@ -410,12 +410,12 @@ TEST_SUITE("server/server") {
         CHECK(whole.is_closed());
         CHECK(fixture.told(1)[0].target == "/" + std::string(100, 'a'));
 
-        Http_Client endless(fixture.port());
+        Rude_Client endless(fixture.port());
         endless.send("GET /" + std::string(20'000, 'a'));
         CHECK(endless.receive().status == 414);
         CHECK(fixture.told(2)[1].method == "GET");
 
-        CHECK(Http_Client(fixture.port()).get("/" + std::string(99, 'a')).status == 200);
+        CHECK(Rude_Client(fixture.port()).get("/" + std::string(99, 'a')).status == 200);
         CHECK(options.counters->of(Refusal::target_too_long) == 2);
     }
 
@@ -423,7 +423,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.request_timeout = options.idle_timeout = 1h;
         Fixture fixture(echo, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)); // and waits
         CHECK(client.receive().status == 400);
         CHECK(client.is_closed());
@@ -434,7 +434,7 @@ TEST_SUITE("server/server") {
         Fixture fixture([](Request const& request) {
             return text_reply(request.body + "|" + std::string(request.headers.value("X-API-Key")));
         });
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         std::string const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         client.send(head + "3;name=value\r\nabc\r\n0\r\nX-API-Key: secret\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n");
         CHECK(client.receive().body == "abc|");
@@ -457,7 +457,7 @@ TEST_SUITE("server/server") {
         Fixture fixture(echo);
         for (auto const& body : bodies) {
             CAPTURE(body);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send(head + body);
             client.shut_down_sending();
             CHECK(client.receive().status == 400);
@@ -470,7 +470,7 @@ TEST_SUITE("server/server") {
         Fixture fixture(echo);
         for (std::string const begin : {"3;", "0;", "0\r\nX-Trailer: ", "0\r\n"}) {
             CAPTURE(begin);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send(head + begin);
             bool const is_lines = begin == "0\r\n";
             for (int i = 0; i < 2'000; ++i)
@@ -482,7 +482,7 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("methods and targets that are about no path") {
         Fixture fixture(echo);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
         CHECK(client.receive().status == 204);
         client.send("CONNECT other.example:443 HTTP/1.1\r\nHost: other.example\r\n\r\n");
@@ -495,7 +495,7 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("an offer to speak another protocol is not taken, and its body stays a body") {
         Fixture fixture(echo);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
                     "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: 24\r\n\r\nGET /smuggled HTTP/1.1\r\n");
         CHECK(client.receive().body == "POST / GET /smuggled HTTP/1.1\r\n");
@@ -506,7 +506,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.request_timeout = 50ms;
         Fixture fixture(echo, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("GET /late HTTP/1.1\r\n");
         auto const reply = client.receive();
         CHECK(reply.status == 408);
@@ -520,7 +520,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.request_timeout = 100ms;
         Fixture fixture(echo, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         std::string const slow = "GET /slow HTTP/1.1\r\nX-Slow: " + std::string(10'000, 'a');
         for (std::size_t i = 0; i < slow.size() && fixture.server_counters().of(Refusal::timed_out) == 0; ++i) {
             client.send(slow.substr(i, 1));
@@ -537,7 +537,7 @@ TEST_SUITE("server/server") {
         SUBCASE("fast enough on average") {
             options.least_bytes_per_second = 1;
             Fixture fixture(echo, options);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send(head + std::string(999, 'a'));
             std::this_thread::sleep_for(300ms);
             client.send("a");
@@ -546,7 +546,7 @@ TEST_SUITE("server/server") {
         SUBCASE("one byte after the other") {
             options.least_bytes_per_second = 1'000'000'000;
             Fixture fixture(echo, options);
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             client.send(head);
             for (int i = 0; i < 999 && fixture.server_counters().of(Refusal::timed_out) == 0; ++i) {
                 client.send("a");
@@ -578,7 +578,7 @@ TEST_SUITE("server/server") {
                 return response;
             },
             options);
-        Http_Client client(fixture.port(), 4096);
+        Rude_Client client(fixture.port(), 4096);
         client.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
         for (int i = 0; reads && i < 10'000 && options.counters->stalled == 0; ++i) {
             client.skip_some();
@@ -594,9 +594,9 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.idle_timeout = 50ms;
         Fixture fixture(echo, options);
-        Http_Client silent(fixture.port());
+        Rude_Client silent(fixture.port());
         CHECK(silent.is_closed());
-        Http_Client kept(fixture.port());
+        Rude_Client kept(fixture.port());
         kept.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
         CHECK(kept.receive().status == 200);
         CHECK(kept.is_closed());
@@ -606,7 +606,7 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("HEAD has the length and not the body") {
         Fixture fixture([](Request const&) { return text_reply("hello"); });
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n");
         auto const reply = client.receive("HEAD");
         CHECK(reply.headers.value("Content-Length") == "5");
@@ -622,7 +622,7 @@ TEST_SUITE("server/server") {
             response.status = status;
             return response;
         });
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         for (int const code : {204, 304}) {
             status = code;
             auto const reply = client.get("/");
@@ -636,14 +636,14 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("a connection is kept or closed as the client asks") {
         Fixture fixture(echo);
-        Http_Client kept(fixture.port());
+        Rude_Client kept(fixture.port());
         CHECK(kept.get("/1").body == "GET /1 ");
         CHECK(kept.get("/2").headers.value("Connection").empty());
         auto const last = kept.get("/3", "Connection: close\r\n");
         CHECK(last.headers.value("Connection") == "close");
         CHECK(kept.is_closed());
 
-        Http_Client old(fixture.port());
+        Rude_Client old(fixture.port());
         old.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
         CHECK(old.receive().headers.value("Connection") == "keep-alive");
         old.send("GET / HTTP/1.0\r\n\r\n");
@@ -658,7 +658,7 @@ TEST_SUITE("server/server") {
             requests += "POST /" + std::to_string(i) + " HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc";
         }
         for (std::size_t const cut : {requests.size(), std::size_t{7}}) {
-            Http_Client client(fixture.port());
+            Rude_Client client(fixture.port());
             for (std::size_t at = 0; at < requests.size(); at += cut)
                 client.send(requests.substr(at, cut));
             for (int i = 0; i < 20; ++i)
@@ -669,7 +669,7 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("a body in chunks arrives whole") {
         Fixture fixture(echo);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2");
         client.send("\r\nde\r\n0\r\n\r\n");
         CHECK(client.receive().body == "POST / abcde");
@@ -680,7 +680,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.body_limit_bytes = 10;
         Fixture fixture(echo, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
         CHECK(client.receive().status == 100);
         client.send("abc");
@@ -691,7 +691,7 @@ TEST_SUITE("server/server") {
 
     TEST_CASE("a client that has finished sending still gets its answers") {
         Fixture fixture(echo);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         client.send("GET /1 HTTP/1.1\r\nHost: test\r\n\r\nGET /2 HTTP/1.1\r\nHost: test\r\n\r\n");
         client.shut_down_sending();
         CHECK(client.receive().body == "GET /1 ");
@@ -713,11 +713,11 @@ TEST_SUITE("server/server") {
                 return response;
             },
             options);
-        Http_Client half(fixture.port());
+        Rude_Client half(fixture.port());
         half.send("GET /half HTT");
-        Http_Client deaf(fixture.port(), 4096);
+        Rude_Client deaf(fixture.port(), 4096);
         deaf.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n"); // and reads nothing
-        CHECK(Http_Client(fixture.port()).get("/quick").body == "GET /quick ");
+        CHECK(Rude_Client(fixture.port()).get("/quick").body == "GET /quick ");
         half.send("P/1.1\r\nHost: test\r\n\r\n");
         CHECK(half.receive().body == "GET /half ");
         CHECK(fixture.told(2).size() == 2);
@@ -732,11 +732,11 @@ TEST_SUITE("server/server") {
             response.body = File_Part{large_file(size + 5), 5, size};
             return response;
         });
-        Http_Client patient(fixture.port());
+        Rude_Client patient(fixture.port());
         CHECK(patient.get("/whole").body == std::string(size, '\0'));
         CHECK(fixture.told(1)[0].content_bytes == size);
 
-        Http_Client gone(fixture.port(), 4096);
+        Rude_Client gone(fixture.port(), 4096);
         gone.send("GET /part HTTP/1.1\r\nHost: test\r\n\r\n");
         std::this_thread::sleep_for(20ms); // some bytes may go out: any number below the whole is right
         gone.vanish();
@@ -751,7 +751,7 @@ TEST_SUITE("server/server") {
             response.body = File_Part{large_file(100'000), 0, 200'000};
             return response;
         });
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         auto const reply = client.get("/");
         CHECK(reply.headers.value("Content-Length") == "200000");
         CHECK(reply.body.size() == 100'000);
@@ -765,19 +765,19 @@ TEST_SUITE("server/server") {
         options.max_connections = 4;
         options.idle_timeout = 1h;
         Fixture fixture(echo, options);
-        Http_Client modest(fixture.port(), 0, "127.0.0.2"); // the oldest of all
+        Rude_Client modest(fixture.port(), 0, "127.0.0.2"); // the oldest of all
         CHECK(modest.get("/modest").status == 200);
-        std::vector<std::unique_ptr<Http_Client>> greedy;
+        std::vector<std::unique_ptr<Rude_Client>> greedy;
         for (int i = 0; i < 3; ++i) {
-            greedy.push_back(std::make_unique<Http_Client>(fixture.port(), 0, "127.0.0.3"));
+            greedy.push_back(std::make_unique<Rude_Client>(fixture.port(), 0, "127.0.0.3"));
             CHECK(greedy.back()->get("/greedy").status == 200);
         }
         CHECK(greedy[0]->get("/greedy").status == 200); // so that the second waits longest
 
-        Http_Client newcomer(fixture.port(), 0, "127.0.0.4");
+        Rude_Client newcomer(fixture.port(), 0, "127.0.0.4");
         CHECK(newcomer.get("/new").status == 200);
         CHECK(greedy[1]->is_closed());
-        Http_Client again(fixture.port(), 0, "127.0.0.3");
+        Rude_Client again(fixture.port(), 0, "127.0.0.3");
         CHECK(again.get("/again").status == 200);
         CHECK(greedy[2]->is_closed());
         CHECK(modest.get("/modest").status == 200);
@@ -793,10 +793,10 @@ TEST_SUITE("server/server") {
         options.threads = 1;
         options.max_connections = 1;
         Fixture fixture(echo, options);
-        Http_Client half(fixture.port());
+        Rude_Client half(fixture.port());
         half.send("POST /half HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
         CHECK(half.receive().status == 100);
-        Http_Client whole(fixture.port());
+        Rude_Client whole(fixture.port());
         CHECK(whole.get("/whole").status == 200);
         CHECK(half.receive().status == 503);
         CHECK(half.is_closed());
@@ -813,9 +813,9 @@ TEST_SUITE("server/server") {
         options.bodies_limit_bytes = 25;
         Fixture fixture(echo, options);
         std::string const head = "POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
-        std::vector<std::unique_ptr<Http_Client>> clients;
+        std::vector<std::unique_ptr<Rude_Client>> clients;
         for (int i = 0; i < 3; ++i) {
-            auto& client = *clients.emplace_back(std::make_unique<Http_Client>(fixture.port()));
+            auto& client = *clients.emplace_back(std::make_unique<Rude_Client>(fixture.port()));
             client.send(head);
             CHECK(client.receive().status == 100);
             client.send("123456789"); // never whole; the third makes 27
@@ -833,14 +833,14 @@ TEST_SUITE("server/server") {
         options.threads = 1;
         options.idle_timeout = 1h;
         Fixture fixture(echo, options);
-        Http_Client old(fixture.port());
+        Rude_Client old(fixture.port());
         CHECK(old.get("/old").status == 200);
         auto const next_free = Unique_Fd(::dup(0)).get();
         rlimit before{};
         REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
         rlimit const only_the_client{static_cast<rlim_t>(next_free) + 1, before.rlim_max};
         REQUIRE(::setrlimit(RLIMIT_NOFILE, &only_the_client) == 0);
-        Http_Client fresh(fixture.port());
+        Rude_Client fresh(fixture.port());
         CHECK(fresh.get("/fresh").status == 200);
         CHECK(old.is_closed());
         REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -856,7 +856,7 @@ TEST_SUITE("server/server") {
             leave.get_future().wait();
             return echo(request);
         });
-        Http_Client busy(fixture.port());
+        Rude_Client busy(fixture.port());
         busy.send("GET /long HTTP/1.1\r\nHost: test\r\n\r\n");
         entered.get_future().wait();
 
@@ -876,9 +876,9 @@ TEST_SUITE("server/server") {
         options.threads = 1;
         options.idle_timeout = options.stop_timeout = options.request_timeout = 1h; // none of them ends this test
         Fixture fixture(echo, options);
-        Http_Client idle(fixture.port());
+        Rude_Client idle(fixture.port());
         CHECK(idle.get("/idle").status == 200);
-        Http_Client half(fixture.port());
+        Rude_Client half(fixture.port());
         half.send("POST /half HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
         CHECK(half.receive().status == 100);
 
@@ -907,7 +907,7 @@ TEST_SUITE("server/server") {
                 return response;
             },
             options);
-        Http_Client deaf(fixture.port(), 4096);
+        Rude_Client deaf(fixture.port(), 4096);
         deaf.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
         entered.get_future().wait();
         fixture.server().stop();
@@ -929,15 +929,15 @@ TEST_SUITE("server/server") {
                 return echo(request);
             },
             options);
-        Http_Client busy(fixture.port());
-        Http_Client kept(fixture.port());
+        Rude_Client busy(fixture.port());
+        Rude_Client kept(fixture.port());
         CHECK(kept.get("/kept").status == 200);
         busy.send("GET /long HTTP/1.1\r\nHost: test\r\n\r\n");
         entered.get_future().wait();
         kept.send("GET /kept HTTP/1.1\r\nHost: test\r\n\r\n");
-        Http_Client waiting(fixture.port());
+        Rude_Client waiting(fixture.port());
         waiting.send("GET /waiting HTTP/1.1\r\nHost: test\r\n\r\n");
-        Http_Client silent(fixture.port());
+        Rude_Client silent(fixture.port());
 
         std::thread stopper([&] { fixture.server().stop(); });
         leave.set_value();
@@ -975,7 +975,7 @@ TEST_SUITE("server/server") {
                           },
                           options)
                           .value();
-        Http_Client client(server.address().port);
+        Rude_Client client(server.address().port);
         unsigned const requests = 200; // more than there is room for
         for (unsigned i = 0; i < requests; ++i)
             CHECK(client.get("/" + std::to_string(i), "User-Agent: Agent/1\r\n").status == 200);
@@ -1015,9 +1015,9 @@ TEST_SUITE("server/server") {
                           .value();
         for (std::string const target : {"/slow", "/none"}) {
             flushed = std::promise<void>();
-            Http_Client slow(server.address().port);
+            Rude_Client slow(server.address().port);
             auto reply = std::async(std::launch::async, [&] { return slow.get(target); });
-            CHECK(Http_Client(server.address().port).get("/quick").body == "GET /quick ");
+            CHECK(Rude_Client(server.address().port).get("/quick").body == "GET /quick ");
             CHECK(reply.wait_for(20ms) == std::future_status::timeout); // its end waits for the observer
             flushed.set_value();
             auto const whole = reply.get();
@@ -1031,7 +1031,7 @@ TEST_SUITE("server/server") {
         Server_Options options;
         options.log = [](std::string_view) { throw std::runtime_error("full"); };
         Fixture fixture([](Request const&) -> Response { throw 1; }, options);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         CHECK(client.get("/a").status == 500);
         CHECK(client.get("/b").status == 500);
     }
@@ -1060,7 +1060,7 @@ TEST_SUITE("server/server") {
     TEST_CASE("static files go through sockets with their ranges") {
         auto const files = Static_Files::open(MEMFS_CACHE_TEST_DATA "/cpp/server").value();
         Fixture fixture(files);
-        Http_Client client(fixture.port());
+        Rude_Client client(fixture.port());
         auto const whole = client.get("/server_test.cpp");
         CHECK(whole.status == 200);
         CHECK(whole.body.starts_with("// SPDX"));

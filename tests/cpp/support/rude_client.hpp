@@ -18,7 +18,7 @@
 namespace memfs_cache {
 
 /// A client that sends exactly the bytes it is told to, so that tests can be as rude as the network.
-class Http_Client {
+class Rude_Client {
   public:
     struct Reply {
         int status = 0; ///< 0: the connection ended before a whole header
@@ -28,7 +28,7 @@ class Http_Client {
 
     /// @param receive_buffer_bytes  makes the client take little at once; 0: as the system likes
     /// @param source                address of the loopback network to come from
-    explicit Http_Client(std::uint16_t port, int receive_buffer_bytes = 0, char const* source = "127.0.0.1")
+    explicit Rude_Client(std::uint16_t port, int receive_buffer_bytes = 0, char const* source = "127.0.0.1")
         : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
         timeval const limit{20, 0}; // a test that would hang fails instead
         ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);

@@ -25,8 +25,15 @@ using Query_Parameters = std::vector<std::pair<std::string, std::string>>;
 /// Percent-encoding of Signature Version 4: everything but A-Z a-z 0-9 - . _ ~ as %XX, upper case.
 /// @param  keep_slash  '/' stays, as in a path
 [[nodiscard]] auto uri_encode(std::string_view text, bool keep_slash) -> std::string;
-/// Sorted and encoded as the signature wants it; what goes over the wire is the same text.
+/// Sorted and encoded as the signature wants it, a missing value as "name="; what goes over the wire is the same text.
 [[nodiscard]] auto canonical_query(Query_Parameters parameters) -> std::string;
+
+/// What was signed. A service that finds another signature answers with its own version of both texts: where they differ
+/// lies the fault. They hold the session token: for a person who looks for that fault, never for a log.
+struct Signed_Texts {
+    std::string canonical_request;
+    std::string string_to_sign;
+};
 
 /// Signs requests with AWS Signature Version 4. Pure: time and keys are given; nothing is asked or kept but the derived
 /// key of the day.
@@ -42,9 +49,11 @@ class Request_Signer {
     ~Request_Signer();
 
     /// Adds the headers x-amz-date, x-amz-content-sha256 (service s3), x-amz-security-token (if there is one) and
-    /// authorization. Signed are host, every x-amz-*, every if-*, content-type, content-md5 and range among the headers.
+    /// authorization; those of an earlier signature go, so that a request can be signed again. Signed are host, every
+    /// x-amz-*, every if-*, content-type, content-md5 and range among the headers.
     /// @param  host   what the header Host will say
-    void sign(Client_Request& request, std::string_view host, Aws_Credentials const& keys, Utc_Time now) const;
+    auto sign(Client_Request& request, std::string_view host, Aws_Credentials const& keys, Utc_Time now) const
+        -> Signed_Texts;
 
   private:
     struct State;

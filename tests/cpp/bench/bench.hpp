@@ -33,6 +33,11 @@ using Rows = std::vector<Row>;
 
 // One function for each file of rows; bench_main.cpp calls them in this order.
 [[nodiscard]] auto core_rows() -> Rows;
+#if MEMFS_CACHE_HAS_S3
+[[nodiscard]] auto net_rows() -> Rows;
+#else
+[[nodiscard]] inline auto net_rows() -> Rows { return {}; }
+#endif
 [[nodiscard]] auto storage_rows() -> Rows;
 [[nodiscard]] auto events_rows() -> Rows;
 [[nodiscard]] auto entries_rows() -> Rows;

@@ -758,20 +758,20 @@ TEST_SUITE("net/http_client over TLS") {
             Certificate certificate;
             char const* hint;
         };
-        for (auto const& [trusted, certificate, hint] :
+        for (auto const& test :
              {Case{stranger.pem(), authority.issue("DNS:bucket.test"), "set ca_file"},
               Case{authority.pem(), authority.issue("DNS:other.test"), "belongs to another name: set endpoint_url"},
               Case{authority.pem(), authority.issue("DNS:bucket.test.example"), "belongs to another name"},
               Case{authority.pem(), authority.issue("DNS:bucket.test", -2 * hour, -hour), "check the clock"},
               Case{authority.pem(), authority.issue("DNS:bucket.test", hour, 2 * hour), "check the clock"}}) {
-            CAPTURE(hint);
-            Trust const trust(trusted);
+            CAPTURE(test.hint);
+            Trust const trust(test.trusted);
             std::atomic<int> requests = 0;
             Scripted_Peer const peer([&](Peer_Session& session) { requests += session.read_request() ? 1 : 0; },
-                                     certificate);
+                                     test.certificate);
             {
                 auto const client = client_of(endpoint(peer.port(), true, "bucket.test"), trust.options());
-                auto const failure = none(client.send(request()), Errc::unavailable, hint);
+                auto const failure = none(client.send(request()), Errc::unavailable, test.hint);
                 CHECK_FALSE(failure.may_have_arrived);
                 CHECK_FALSE(failure.on_used_connection);
             }

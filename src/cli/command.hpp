@@ -24,6 +24,11 @@ auto add_import(CLI::App& app) -> Subcommand;
 auto add_query(CLI::App& app) -> Subcommand;
 auto add_pulse(CLI::App& app) -> Subcommand;
 auto add_tokens(CLI::App& app) -> Subcommand;
+auto add_export(CLI::App& app) -> Subcommand;
+auto add_probe(CLI::App& app) -> Subcommand;
+
+/// How a storage is named, for help texts.
+inline constexpr char storage_urls[] = "memory: | disk:PATH | sqlite:PATH | s3://bucket/prefix?...";
 
 /// Ends the subcommand: main() says the error on stderr and exits with the code.
 struct Failure {

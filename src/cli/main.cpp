@@ -12,9 +12,7 @@
 using namespace memfs_cache;
 
 void Store_Options::add_to(CLI::App& command) {
-    command.add_option("--storage", url, "memory: | disk:PATH | sqlite:PATH | s3://bucket/prefix?...")
-        ->required()
-        ->envname("MEMFS_CACHE_STORAGE");
+    command.add_option("--storage", url, storage_urls)->required()->envname("MEMFS_CACHE_STORAGE");
     command.add_option("--root-prefix", root_prefix, "where in the storage everything lies")
         ->capture_default_str()
         ->envname("MEMFS_CACHE_ROOT_PREFIX");
@@ -70,7 +68,7 @@ int main(int argc, char** argv) {
         app.set_version_flag("--version", std::string(version));
         app.require_subcommand(1);
         std::vector<std::pair<CLI::App*, Subcommand>> commands;
-        for (auto* add : {&add_serve, &add_import, &add_query, &add_pulse, &add_tokens}) {
+        for (auto* add : {&add_serve, &add_import, &add_query, &add_pulse, &add_tokens, &add_export, &add_probe}) {
             auto run = (*add)(app);
             commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
         }

@@ -18,6 +18,11 @@
 
 namespace memfs_cache {
 
+/// Is this where any namespace keeps a salt? For whoever handles whole stores, so that salts stay with their owner.
+[[nodiscard]] inline auto is_salt_key(std::string_view key) noexcept -> bool {
+    return key.find("/data/salts/") != std::string_view::npos;
+}
+
 /// The time during which one salt is used, [start, end) in UTC, and the salt; nothing in its place once it has been
 /// destroyed: visitors of that period stay unknown.
 struct Salt_Period {
@@ -36,7 +41,8 @@ struct Salt_Period {
 [[nodiscard]] auto parse_salt(std::string_view text) -> Result<std::optional<Sip_Key>>;
 
 /// The secrets under which visitors are hashed: one for each UTC day (or week, or month, as the settings of the log
-/// say), random, shared by all processes of a store, readable by its owner only, never exported, shown or logged. Once a
+/// say), random, shared by all processes of a store, readable by its owner only, never shown or logged, and copied only
+/// where a whole store moves. Once a
 /// salt is destroyed nobody can link its hashes to anybody again.
 ///
 /// Threads  any. A period whose salt is known waits for nobody. For another one the storage is asked, by one caller while

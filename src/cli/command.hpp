@@ -26,6 +26,7 @@ auto add_pulse(CLI::App& app) -> Subcommand;
 auto add_tokens(CLI::App& app) -> Subcommand;
 auto add_export(CLI::App& app) -> Subcommand;
 auto add_probe(CLI::App& app) -> Subcommand;
+auto add_verify(CLI::App& app) -> Subcommand;
 
 /// How a storage is named, for help texts.
 inline constexpr char storage_urls[] = "memory: | disk:PATH | sqlite:PATH | s3://bucket/prefix?...";

@@ -34,12 +34,13 @@ class Race {
             return *first_error_;
         if (!cleaned)
             return cleaned.error();
-        for (auto& [operation, took] : took_) {
+        for (auto& measured : took_) {
+            auto& took = measured.second;
             std::sort(took.begin(), took.end());
             auto const at = [&](std::size_t percent) {
                 return std::chrono::duration_cast<std::chrono::microseconds>(took[(took.size() - 1) * percent / 100]);
             };
-            report.timings.push_back({operation, took.size(), at(50), at(99)});
+            report.timings.push_back({measured.first, took.size(), at(50), at(99)});
         }
         return report;
     }

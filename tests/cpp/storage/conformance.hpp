@@ -44,6 +44,14 @@ auto state_of_append(S& storage, std::string_view at, std::uint64_t offset, Byte
     return storage.append(key(at), offset, bytes, Durability::buffered).value().state;
 }
 
+/// Makes an object longer: by an append where the backend can, else by a put.
+template <class S>
+auto lengthen(S& storage, std::string_view at, std::string const& old, std::string const& more) -> Result<Put_Outcome> {
+    if (storage.capabilities().append)
+        return storage.append(key(at), old.size(), more, Durability::buffered);
+    return storage.put(key(at), old + more, Precondition::none(), buffered);
+}
+
 /// The bytes of an object, "(absent)" if there is none.
 template <class S>
 auto bytes_of(S const& storage, std::string_view at, Byte_Range range = {}) -> std::string {
@@ -170,7 +178,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(backend.storage.get(key("r"), {9, 9}).value()->version == version);
     }
 
-    TEST_CASE_TEMPLATE("a range that spans many appends is whole", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a range that spans many appends is whole", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         std::string whole;
         for (int i = 0; i < 400; ++i) {
@@ -220,11 +228,11 @@ TEST_SUITE("storage/conformance") {
         auto const old = store(backend.storage, "k", "same");
         for (int i = 0; i < 100; ++i) {
             saw(store(backend.storage, "k", "same"));
-            saw(backend.storage.append(key("k"), 4, "!", Durability::buffered).value().version);
+            saw(lengthen(backend.storage, "k", "same", "!").value().version);
             saw(store(backend.storage, "k", "same"));
             REQUIRE(backend.storage.erase(key("k"), Precondition::none()).value());
-            saw(backend.storage.append(key("k"), 0, "same", Durability::buffered).value().version);
-            saw(backend.storage.append(key("k"), 4, "", Durability::buffered).value().version);
+            saw(lengthen(backend.storage, "k", "", "same").value().version);
+            saw(lengthen(backend.storage, "k", "same", "").value().version);
             REQUIRE(backend.storage.erase(key("k"), Precondition::none()).value());
         }
         for (int i = 0; i < 500; ++i)
@@ -246,7 +254,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(keys_of(backend.storage).empty());
     }
 
-    TEST_CASE_TEMPLATE("an append goes to the end or nowhere", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("an append goes to the end or nowhere", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         auto& storage = backend.storage;
         REQUIRE(storage.capabilities().append);
@@ -265,7 +273,18 @@ TEST_SUITE("storage/conformance") {
         CHECK(state_of_put(storage, "l/log", "x", Precondition::only_if(first.version)) == Put_State::not_applied);
     }
 
-    TEST_CASE_TEMPLATE("appends follow an object that is replaced, erased or empty", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a backend that cannot append says so and writes nothing", Backend, MEMFS_CACHE_BACKENDS) {
+        Backend backend;
+        auto const appended = backend.storage.append(key("log"), 0, "x", Durability::durable);
+        REQUIRE(appended.has_value() == backend.storage.capabilities().append);
+        if (appended.has_value())
+            return;
+        CHECK(appended.error().code == Errc::unsupported);
+        CHECK(keys_of(backend.storage).empty());
+    }
+
+    TEST_CASE_TEMPLATE("appends follow an object that is replaced, erased or empty", Backend,
+                       MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         auto& storage = backend.storage;
         CHECK(state_of_append(storage, "log", 0, "old") == Put_State::applied);
@@ -282,7 +301,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(bytes_of(storage, "log") == "again");
     }
 
-    TEST_CASE_TEMPLATE("many logs can be appended to in turn", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("many logs can be appended to in turn", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         for (std::size_t round = 0; round < 3; ++round)
             for (int log = 0; log < 150; ++log)
@@ -385,7 +404,7 @@ TEST_SUITE("storage/conformance") {
         auto& storage = backend.storage;
         store(storage, "a/b", "1");
         auto const above = storage.put(key("a"), "2", Precondition::absent(), buffered);
-        auto const below = storage.append(key("a/b/c"), 0, "3", Durability::buffered);
+        auto const below = lengthen(storage, "a/b/c", "", "3");
         if (Backend::has_folders) {
             CHECK(above.error().code == Errc::already_exists);
             CHECK(below.error().code == Errc::already_exists);
@@ -460,6 +479,8 @@ TEST_SUITE("storage/conformance") {
                 break;
             }
             case 2: {
+                if (!storage.capabilities().append)
+                    break;
                 auto const size = there ? present->second.bytes.size() : 0;
                 auto const at = below(3) == 0 ? below(50) : size;
                 std::string const bytes(below(10), static_cast<char>('A' + below(26)));
@@ -542,7 +563,8 @@ TEST_SUITE("storage/conformance") {
         }
     }
 
-    TEST_CASE_TEMPLATE("racing appends land once each and never over each other", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("racing appends land once each and never over each other", Backend,
+                       MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         auto other = backend.another();
         constexpr int records = 40;
@@ -566,7 +588,7 @@ TEST_SUITE("storage/conformance") {
             CHECK(count == records);
     }
 
-    TEST_CASE_TEMPLATE("an append and a conditional put never both win", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("an append and a conditional put never both win", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         auto& storage = backend.storage;
         int lost = 0;
@@ -624,7 +646,7 @@ TEST_SUITE("storage/conformance") {
             auto const mine = "deep/er/still/" + std::to_string(worker);
             for (int i = 0; i < 40; ++i) {
                 auto const put = i % 2 == 0 ? backend.storage.put(key(mine), "x", Precondition::absent(), buffered)
-                                            : backend.storage.append(key(mine), 0, "x", Durability::buffered);
+                                            : lengthen(backend.storage, mine, "", "x");
                 errors += put.has_value() && put->state == Put_State::applied ? 0 : 1;
                 auto const erased = backend.storage.erase(key(mine), Precondition::none());
                 errors += erased.has_value() && *erased ? 0 : 1;
@@ -642,6 +664,20 @@ TEST_SUITE("storage/conformance") {
             return;
         auto const version = store(backend.storage, "a/b", "1");
         CHECK(other->get(key("a/b")).value()->version == version);
+        auto const when = Precondition::only_if(version);
+        CHECK(state_of_put(*other, "a/b", "2", when) == Put_State::applied);
+        CHECK(state_of_put(backend.storage, "a/b", "x", when) == Put_State::not_applied);
+        CHECK(bytes_of(backend.storage, "a/b") == "2");
+        CHECK(other->erase(key("a/b"), Precondition::none()).value());
+        CHECK(keys_of(backend.storage).empty());
+    }
+
+    TEST_CASE_TEMPLATE("another handle appends behind what was acknowledged", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
+        Backend backend;
+        auto other = backend.another();
+        if (!other)
+            return;
+        store(backend.storage, "a/b", "1");
         CHECK(state_of_append(*other, "a/b", 1, "2") == Put_State::applied);
         CHECK(state_of_append(backend.storage, "a/b", 2, "3") == Put_State::applied);
         CHECK(state_of_append(*other, "a/b", 2, "x") == Put_State::not_applied);
@@ -668,7 +704,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(bytes_of(backend.storage, "c/counter") == "200");
     }
 
-    TEST_CASE_TEMPLATE("appends by forked children exclude each other", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("appends by forked children exclude each other", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         if (!backend.storage.capabilities().shared_between_processes)
             return;
@@ -696,7 +732,7 @@ TEST_SUITE("storage/conformance") {
         auto const before = storage.counters();
         store(storage, "a", "12345");
         CHECK(state_of_put(storage, "a", "xx", Precondition::absent()) == Put_State::not_applied);
-        CHECK(state_of_append(storage, "a", 5, "678") == Put_State::applied);
+        CHECK(storage.append(key("a"), 5, "678", Durability::buffered).has_value() == storage.capabilities().append);
         CHECK(bytes_of(storage, "a", {0, 4}) == "1234");
         CHECK(bytes_of(storage, "b") == "(absent)");
         CHECK(keys_of(storage).size() == 1);

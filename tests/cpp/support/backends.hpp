@@ -5,6 +5,9 @@
 #include <memfs_cache/storage/any.hpp>
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
+#if MEMFS_CACHE_HAS_SQLITE
+#include <memfs_cache/storage/sqlite.hpp>
+#endif
 
 #include <optional>
 
@@ -30,6 +33,18 @@ struct Disk_Backend {
     [[nodiscard]] auto another() const -> std::optional<Storage> { return Storage_Disk::open(folder.path()).value(); }
 };
 
+#if MEMFS_CACHE_HAS_SQLITE
+struct Sqlite_Backend {
+    using Storage = Storage_Sqlite;
+    static constexpr bool has_folders = false;
+
+    Scratch_Folder folder;
+    std::filesystem::path file = folder.path() / "cache.db";
+    Storage storage = Storage_Sqlite::open(file).value();
+    [[nodiscard]] auto another() const -> std::optional<Storage> { return Storage_Sqlite::open(file).value(); }
+};
+#endif
+
 /// The same behind Any_Storage.
 template <class Backend>
 struct Any_Backend {
@@ -47,7 +62,17 @@ struct Any_Backend {
 
 } // namespace memfs_cache::testing
 
-#define MEMFS_CACHE_BACKENDS                                                                                           \
+#if MEMFS_CACHE_HAS_SQLITE
+#define MEMFS_CACHE_SQLITE_BACKENDS                                                                                    \
+    , memfs_cache::testing::Sqlite_Backend, memfs_cache::testing::Any_Backend<memfs_cache::testing::Sqlite_Backend>
+#else
+#define MEMFS_CACHE_SQLITE_BACKENDS
+#endif
+
+/// Those that can append.
+#define MEMFS_CACHE_APPENDING_BACKENDS                                                                                 \
     memfs_cache::testing::Memory_Backend, memfs_cache::testing::Disk_Backend,                                          \
         memfs_cache::testing::Any_Backend<memfs_cache::testing::Memory_Backend>,                                       \
         memfs_cache::testing::Any_Backend<memfs_cache::testing::Disk_Backend>
+
+#define MEMFS_CACHE_BACKENDS MEMFS_CACHE_APPENDING_BACKENDS MEMFS_CACHE_SQLITE_BACKENDS

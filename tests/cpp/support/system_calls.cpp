@@ -188,6 +188,10 @@ auto pwrite(int fd, void const* bytes, size_t size, off_t offset) -> ssize_t {
         });
 }
 
+auto pwrite64(int fd, void const* bytes, size_t size, off_t offset) -> ssize_t {
+    return pwrite(fd, bytes, size, offset);
+}
+
 auto ftruncate(int fd, off_t size) noexcept -> int {
     return watch<int>([&](auto const& watcher) { return "truncate " + watcher.path_of(fd); },
                       [&] { return ::syscall(SYS_ftruncate, fd, size); },

@@ -266,8 +266,10 @@ auto Request_Signer::sign(Client_Request& request,
     canonical.append(is_s3 ? respelt_path(path) : uri_encode(normalised_path(path), true)).append("\n");
     canonical.append(canonical_query(query_of(query)));
     std::string names;
-    for (auto const& [name, value] : signed_headers(headers, host)) {
-        if (names == name || names.ends_with(";" + name)) {
+    auto const chosen = signed_headers(headers, host);
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+        auto const& [name, value] = chosen[i];
+        if (i > 0 && chosen[i - 1].name == name) {
             canonical.append(",").append(value);
             continue;
         }

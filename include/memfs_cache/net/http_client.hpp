@@ -69,23 +69,28 @@ struct Http_Client_Options {
 /// Sends requests to one endpoint and keeps its connections for the next ones. Sends each request once: whether to try
 /// again is the caller's to know.
 ///
-/// Threads  any number at once; each that waits has a connection of its own. No thread and no lock is held by the client
-///          itself while a request is under way.
+/// Threads  any number at once; each that waits has a connection of its own and runs it. No lock is held while a request
+///          is under way, and no thread is there beside, but for the look-up of a name, which the system cannot be made
+///          to end in time.
 /// fork     a child has no connections at first and never touches its parent's.
-/// Secrets  no message repeats a header, a query or a body.
+/// Secrets  no message repeats a header, a query or a body; host and port of the endpoint are named.
+/// Cost     with an idle connection one write, one read and what the answer takes to store
 class Http_Client {
   public:
     /// @errors invalid_argument: the authorities cannot be read
+    /// Cost    with TLS, reading the authorities; so does the first request of a child after fork()
     [[nodiscard]] static auto create(Http_Endpoint endpoint, Http_Client_Options options = {}) -> Result<Http_Client>;
 
     Http_Client(Http_Client&&) noexcept;
     auto operator=(Http_Client&&) noexcept -> Http_Client&;
     ~Http_Client();
 
-    /// @param  deadline  no answer after it; the earlier of it and the options' timeouts counts
+    /// @param  deadline          no answer after it; the earlier of it and the options' timeouts counts
+    /// @param  fresh_connection  a new connection, even where an idle one is at hand
     /// @return whatever the peer answered, errors included; or why there is no answer: unavailable (cannot be resolved
     ///         or reached, closed the connection, proves to be somebody else: the message says what to check),
-    ///         timed_out, corrupt_data (no HTTP, or cut short), too_large
+    ///         timed_out, corrupt_data (no HTTP, or cut short), too_large, invalid_argument (the request could be read
+    ///         as another one, or has headers that are the client's business; nothing was sent)
     [[nodiscard]] auto
     send(Client_Request const& request,
          std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max(),

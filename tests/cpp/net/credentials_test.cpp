@@ -99,7 +99,8 @@ TEST_SUITE("net/credentials") {
 
     TEST_CASE("an indented profile is read, and settings below a setting are not settings of the profile") {
         Desk desk;
-        desk.write("credentials", "[default]\n  aws_access_key_id = AKIDSECRETID\n  s3 =\n    aws_access_key_id = no\n"
+        desk.write("credentials", "[other]\nregion = none\n[default]\n  aws_access_key_id = AKIDSECRETID\n  s3 =\n    "
+                                  "aws_access_key_id = no\n"
                                   "  aws_secret_access_key = secret+key/value\n");
         CHECK(desk.found().access_key_id == "AKIDSECRETID");
         CHECK(desk.found().secret_access_key == "secret+key/value");
@@ -160,6 +161,8 @@ TEST_SUITE("net/credentials") {
         Desk desk;
         desk.environment = {{"AWS_ACCESS_KEY_ID", "AKIDSECRETID\n"}, {"AWS_SECRET_ACCESS_KEY", "secret+key/value"}};
         desk.fails(Errc::invalid_argument, "an end of line");
+        desk.environment = {{"AWS_ACCESS_KEY_ID", "AKIDSECRETID\x7f"}, {"AWS_SECRET_ACCESS_KEY", "secret+key/value"}};
+        desk.fails(Errc::invalid_argument, "a character that is not");
         desk.environment = {{"AWS_ACCESS_KEY_ID", "AKIDSECRETID"}, {"AWS_SECRET_ACCESS_KEY", " secret+key/value"}};
         desk.fails(Errc::invalid_argument, "a blank");
         desk.environment = {{"AWS_ACCESS_KEY_ID", "AKIDSECRETID"},

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known answers of tests/vectors/sigv4_botocore.json are botocore's. `python3 tests/python/test_signatures.py` writes
-the file anew; tests/cpp/net compares our own signer with it."""
+"""The known answers of tests/vectors/sigv4_botocore.json are botocore's. Run as a program, `python3
+tests/python/test_signatures.py`, this writes the file anew; tests/cpp/net compares our own signer with it."""
 import datetime
 import json
 import random
@@ -26,9 +26,9 @@ def request(chance: random.Random) -> dict:
              for _ in range(chance.choice([0, 0, 1, 3]))]
     query += [name for name in ("uploads", "delete", "lifecycle") if chance.random() < 0.2]
     chance.shuffle(query)
-    headers = [["x-amz-meta-a", " two  words "], ["x-amz-meta-a-b", "v"], ["X-Amz-Meta", "first"], ["If-Match", '"etag"'],
-               ["if-none-match", "*"], ["Content-Type", "application/json; charset=utf-8"], ["Content-MD5", "abc=="],
-               ["If-Range", '"etag"'], ["Range", "bytes=0-9"]]
+    headers = [["x-amz-meta-a", " two  words "], ["x-amz-meta-a-b", "v"], ["X-Amz-Meta", "first"],
+               ["If-Match", '"etag"'], ["if-none-match", "*"], ["Content-Type", "application/json; charset=utf-8"],
+               ["Content-MD5", "abc=="], ["If-Range", '"etag"'], ["Range", "bytes=0-9"]]
     host = chance.choice(["bucket.example.com", "127.0.0.1:9000", "[::1]:9000", "example.com:8443"])
     return {
         "method": chance.choice(["GET", "PUT", "HEAD", "DELETE", "POST"]),

@@ -69,9 +69,9 @@ struct Http_Client_Options {
 /// Sends requests to one endpoint and keeps its connections for the next ones. Sends each request once: whether to try
 /// again is the caller's to know.
 ///
-/// Threads  any number at once; each that waits has a connection of its own and runs it. No lock is held while a request
-///          is under way, and no thread is there beside, but for the look-up of a name, which the system cannot be made
-///          to end in time.
+/// Threads  any number at once; each that waits has a connection of its own and runs it. No lock is held while a
+///          request is under way, and no thread is there beside, but for the look-up of a name, which the system
+///          cannot be made to end in time.
 /// fork     a child has no connections at first and never touches its parent's.
 /// Secrets  no message repeats a header, a query or a body; host and port of the endpoint are named.
 /// Cost     with an idle connection one write, one read and what the answer takes to store

@@ -28,8 +28,8 @@ using Query_Parameters = std::vector<std::pair<std::string, std::string>>;
 /// Sorted and encoded as the signature wants it, a missing value as "name="; what goes over the wire is the same text.
 [[nodiscard]] auto canonical_query(Query_Parameters parameters) -> std::string;
 
-/// What was signed. A service that finds another signature answers with its own version of both texts: where they differ
-/// lies the fault. They hold the session token: for a person who looks for that fault, never for a log.
+/// What was signed. A service that finds another signature answers with its own version of both texts: where they
+/// differ lies the fault. They hold the session token: for a person who looks for that fault, never for a log.
 struct Signed_Texts {
     std::string canonical_request;
     std::string string_to_sign;

@@ -173,7 +173,7 @@ class Scripted_Peer {
 
     [[nodiscard]] auto port() const -> std::uint16_t { return port_; }
     [[nodiscard]] auto connections() const -> std::size_t { return connections_; }
-    /// Scripts that have come to their end.
+    /// Scripts that have come to their end; their connections are closed.
     [[nodiscard]] auto finished() const -> std::size_t { return finished_; }
 
   private:
@@ -188,12 +188,16 @@ class Scripted_Peer {
                 ::sigemptyset(&broken_pipe);
                 ::sigaddset(&broken_pipe, SIGPIPE);
                 ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
-                Peer_Session session(std::move(*fd), number, tls_.get());
-                if (session.agreed())
-                    script_(session);
+                serve(Peer_Session(std::move(*fd), number, tls_.get()));
                 ++finished_;
             });
         }
+    }
+
+    /// Until the script has come to its end and the connection is closed.
+    void serve(Peer_Session session) const {
+        if (session.agreed())
+            script_(session);
     }
 
     Script script_;

@@ -35,6 +35,7 @@ from memfs_cache import (
     Storage_Disk,
     Storage_Memory,
     Storage_Python,
+    Storage_Sqlite,
     Stored,
     Stored_Data,
     Throttled,
@@ -81,7 +82,9 @@ def storages(folder: str) -> list[Storage]:
         def files__paths(self) -> list[str]:
             return list(self.files)
 
-    return [storage, Storage_Memory(), Storage_Python(Files()), open_storage("memory:")]
+    database = Storage_Sqlite(f"{folder}/files.db")
+    database.backup(f"{folder}/copy.db")
+    return [storage, Storage_Memory(), Storage_Python(Files()), database, open_storage("memory:")]
 
 
 def hashes(cache: Cache_Service) -> None:

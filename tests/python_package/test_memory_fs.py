@@ -12,7 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from memory_fs.storage_fs.providers.Storage_FS__Local_Disk import Storage_FS__Local_Disk
 from memory_fs.storage_fs.providers.Storage_FS__Memory import Storage_FS__Memory
 
-from memfs_cache import Cache_Service, Invalid_Argument, Storage_Disk, Storage_Memory, Storage_Python, Timed_Out, Unsupported
+from memfs_cache import (
+    Cache_Service,
+    Invalid_Argument,
+    Storage_Disk,
+    Storage_Memory,
+    Storage_Python,
+    Storage_Sqlite,
+    Timed_Out,
+    Unsupported,
+)
 from memfs_cache.memory_fs import Storage_FS__Memfs_Cache
 
 paths = st.sampled_from(["a", "b/a", "b/c.json", "b/d/e.json", "x y/é.txt", "f/g/h/i.bin"])
@@ -71,7 +80,7 @@ Test_ours_behaves_as_theirs = Both_Behave_Alike.TestCase
 
 
 def test_json_is_read_as_theirs_does_and_also_from_any_document(tmp_path):
-    for storage in (Storage_Memory(), Storage_Disk(tmp_path)):
+    for storage in (Storage_Memory(), Storage_Disk(tmp_path), Storage_Sqlite(tmp_path / "files.db")):
         files = Storage_FS__Memfs_Cache(storage=storage)
         files.file__save("a.json", b'{"a": [1, null]}')
         files.file__save("list.json", b"[1]")

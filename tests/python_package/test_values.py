@@ -26,6 +26,7 @@ from memfs_cache import (
     Storage_Disk,
     Storage_Memory,
     Storage_Python,
+    Storage_Sqlite,
     Unsupported,
     open_storage,
 )
@@ -192,6 +193,7 @@ def test_answers_are_values_with_attributes_and_go_to_dict_and_back(cache):
 def test_everything_says_what_it_is(tmp_path, cache):
     assert repr(Storage_Memory()) == "Storage_Memory()"
     assert repr(Storage_Disk(tmp_path)) == f"Storage_Disk({str(tmp_path)!r})"
+    assert repr(Storage_Sqlite(tmp_path / "a.db")) == f"Storage_Sqlite({str(tmp_path / 'a.db')!r})"
     assert repr(Manual_Clock(NOON)) == f"Manual_Clock({NOON})"
     assert repr(Cache_Service()) == "Cache_Service(storage_fs=Storage_Memory(), root_prefix='cache')"
     assert repr(Analytics_Event(event_type="x", path="/")) == "Analytics_Event(event_type='x', path='/', status_code=0)"
@@ -204,7 +206,9 @@ def test_backends_that_are_not_built_say_so():
             open_storage(url)
 
 
-def test_a_storage_is_files_with_words_of_everyday(storage):
+@pytest.mark.parametrize("url", ["memory:", "disk:{}/files", "sqlite:{}/files.db"])
+def test_a_storage_is_files_with_words_of_everyday(tmp_path, url):
+    storage = open_storage(url.format(tmp_path))
     storage.write("a/b.txt", b"one")
     storage.write("a/b.txt", memoryview(b"two"))
     storage.write("a/c", bytearray(b""))
@@ -222,6 +226,7 @@ def test_a_url_opens_the_storage_that_it_names(tmp_path):
     assert isinstance(disk, Storage_Disk)
     disk.write("a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
+    assert isinstance(open_storage(f"sqlite:{tmp_path / 'files.db'}"), Storage_Sqlite)
 
 
 def test_an_unknown_token_is_a_key_that_is_not_there(cache):

@@ -3,6 +3,9 @@
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/open.hpp>
+#if MEMFS_CACHE_HAS_SQLITE
+#include <memfs_cache/storage/sqlite.hpp>
+#endif
 #include <memfs_cache/storage/words.hpp>
 
 namespace memfs_cache::python {
@@ -17,8 +20,29 @@ auto open_by_url(Text url) -> py::object {
         return py::cast(Memory_Storage{std::move(opened)});
     if (url.value.starts_with("disk:"))
         return py::cast(Disk_Storage{std::move(opened)});
+    if (url.value.starts_with("sqlite:"))
+        return py::cast(Sqlite_Storage{std::move(opened)});
     return py::cast(std::move(opened));
 }
+
+/// A path of the file system.
+struct File_Path {
+    explicit File_Path(py::object const& path)
+        : bytes(py::module_::import("os").attr("fsencode")(path).cast<std::string>()),
+          shown(py::repr(py::module_::import("os").attr("fsdecode")(path))) {}
+    std::string bytes;
+    std::string shown; ///< as Python writes it
+};
+
+#if MEMFS_CACHE_HAS_SQLITE
+auto back_up(Sqlite_Storage const& storage, std::string const& file) -> Result<void> {
+    return storage.any.as<Storage_Sqlite>()->backup(file);
+}
+#else
+auto back_up(Sqlite_Storage const&, std::string const&) -> Result<void> {
+    return fail(Errc::unsupported, "backup: this build has no SQLite backend");
+}
+#endif
 
 auto counters_of(Storage const& storage) -> py::dict {
     auto const counts = storage.any.counters();
@@ -74,12 +98,35 @@ may be made from any thread.)")
 
 Raises Invalid_Argument for a path that is no folder, Permission_Denied for one that cannot be read and written.)")
         .def(py::init([](py::object const& path) {
-                 auto const text = py::module_::import("os").attr("fsdecode")(path);
-                 auto const folder = py::module_::import("os").attr("fsencode")(path).cast<std::string>();
-                 return Disk_Storage{{waiting([&] { return Storage_Disk::open(folder); }),
-                                      "Storage_Disk(" + std::string(py::repr(text)) + ")"}};
+                 File_Path const folder(path);
+                 return Disk_Storage{
+                     {waiting([&] { return Storage_Disk::open(folder.bytes); }), "Storage_Disk(" + folder.shown + ")"}};
              }),
              "path"_a, "path: str or os.PathLike; made if it is not there.");
+
+    py::class_<Sqlite_Storage, Storage>(module, "Storage_Sqlite",
+                                        R"(Files in one SQLite database file, for the processes of one machine.
+
+The table is that of Memory-FS's Storage_FS__Sqlite, which may have the file open at the same time. SQLite must be loaded
+only once in a process that uses its module sqlite3 on the same file, as it is where both use the system's.
+
+Raises Invalid_Argument for a path that is no database or one of something else, Permission_Denied for one that cannot be
+read and written, Unavailable when another program keeps it locked, Unsupported in a build without SQLite.)")
+        .def(py::init([](py::object const& path) {
+                 File_Path const file(path);
+                 return Sqlite_Storage{{waiting([&] { return open_storage("sqlite:" + file.bytes); }),
+                                        "Storage_Sqlite(" + file.shown + ")"}};
+             }),
+             "path"_a, "path: str or os.PathLike; made if it is not there, in a folder that is.")
+        .def(
+            "backup",
+            [](Sqlite_Storage const& storage, py::object const& path) {
+                File_Path const file(path);
+                waiting([&] { return back_up(storage, file.bytes); });
+            },
+            "path"_a, R"(Copies what is stored at one moment into a new database file, while everybody goes on.
+
+Raises Already_Exists if anything stands at the path.)");
 
     py::class_<Python_Storage, Storage>(module, "Storage_Python",
                                         R"(Any object with the methods of Memory-FS's Storage_FS as a storage.
@@ -97,7 +144,8 @@ memfs_cache.errors that it is.)")
              }),
              "files"_a);
 
-    module.def("open_storage", &open_by_url, "url"_a, R"(Opens the storage that a URL names: memory: or disk:PATH.
+    module.def("open_storage", &open_by_url, "url"_a,
+               R"(Opens the storage that a URL names: memory:, disk:PATH or sqlite:PATH.
 
 Raises Invalid_Argument for any other text, Unsupported for backends that this build lacks.)");
 }

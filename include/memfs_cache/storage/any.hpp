@@ -39,6 +39,14 @@ class Any_Storage {
     [[nodiscard]] auto capabilities() const -> Capabilities { return backend_->capabilities(); }
     [[nodiscard]] auto counters() const -> Operation_Counts { return backend_->counters(); }
 
+    /// The backend itself, for what it alone offers.
+    /// @return nullptr if it is of another type; otherwise good as long as this or a copy of it
+    template <StorageBackend S>
+    [[nodiscard]] auto as() const noexcept -> S* {
+        auto* const holder = dynamic_cast<Holder<S>*>(backend_.get());
+        return holder == nullptr ? nullptr : &holder->storage;
+    }
+
   private:
     struct Backend {
         Backend() = default;

@@ -29,7 +29,7 @@ struct Serve_Options {
     std::string share_url_base;
     std::uint32_t token_check_per_minute = 30;
     bool keep_country = true;
-    std::uint64_t flush_interval_ms = 100;
+    std::optional<std::uint64_t> flush_interval_ms;
     std::uint64_t buffer_bytes = Event_Log_Options().buffer_bytes;
     std::uint64_t summary_cache_bytes = Analytics_Options().summary_cache_bytes;
     std::uint64_t idle_timeout_ms = 60'000;
@@ -45,7 +45,8 @@ auto service_options(Serve_Options const& options) -> Service_Options {
     auto service = options.store.service_options();
     auto& analytics = service.analytics;
     analytics.log.mode = or_exit(about("--recording", parse_recording_mode(options.recording)));
-    analytics.log.flush_interval = std::chrono::milliseconds(options.flush_interval_ms);
+    if (options.flush_interval_ms)
+        analytics.log.flush_interval = std::chrono::milliseconds(*options.flush_interval_ms);
     analytics.log.buffer_bytes = options.buffer_bytes;
     analytics.summary_cache_bytes = options.summary_cache_bytes;
     analytics.keep_country = options.keep_country;
@@ -135,7 +136,8 @@ void add_bytes(CLI::App& command, std::string const& name, T& value, std::string
     add(command, name, value, help)->transform(CLI::AsSizeValue(false));
 }
 
-void add_milliseconds(CLI::App& command, std::string const& name, std::uint64_t& value, std::string const& help) {
+template <class T>
+void add_milliseconds(CLI::App& command, std::string const& name, T& value, std::string const& help) {
     add(command, name, value, help)->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86'400'000}));
 }
 
@@ -152,7 +154,7 @@ auto add_serve(CLI::App& app) -> Subcommand {
     command->add_option("--key-file", options->key_file, "admin key, made at the first start")->capture_default_str();
     add(*command, "recording", options->recording, "buffered, durable, per_request or off");
     add_milliseconds(*command, "flush-interval-ms", options->flush_interval_ms,
-                     "most that a crash loses when buffered");
+                     "most that a crash loses when buffered; 100, and 1000 in a bucket");
     add_bytes(*command, "buffer-bytes", options->buffer_bytes, "waiting for the storage; beyond it events are dropped");
     add_bytes(*command, "summary-cache-bytes", options->summary_cache_bytes, "of windows kept decoded");
     add(*command, "visitor-key", options->visitor_key, "count visitors by ip, ip_ua or none")

@@ -3,6 +3,17 @@
 
 namespace memfs_cache {
 
+void Own_Stream::sum_up() {
+    auto const lines = std::string_view(in_flight.lines);
+    for (std::size_t begin = 0; summary && begin < lines.size();) {
+        auto const end = lines.find('\n', begin);
+        if (!summary->add({lines.substr(begin, end - begin), std::nullopt}))
+            summary.reset();
+        begin = end + 1;
+    }
+    ++parts_since_partial;
+}
+
 void Own_Stream::inherit(Own_Stream&& other) {
     unchecked = other.unchecked;
     unsynced = other.unsynced;

@@ -12,6 +12,7 @@ constexpr std::string_view tail_end = "\"}";
 static_assert(tail_begin.size() + 8 + tail_end.size() == Line_Seal::tail_bytes);
 
 constexpr std::string_view newest_mark = R"(,"newest":)";
+constexpr std::string_view composed_mark = R"(,"composed":)";
 
 /// Where a header is sealed: at the position of no event.
 constexpr auto header_position = std::numeric_limits<std::uint64_t>::max();
@@ -97,6 +98,12 @@ auto Segment_Name::parse(std::string_view file_name) -> std::optional<Segment_Na
     return name;
 }
 
+auto Segment_Name::parse_unreadable(std::string_view file_name) -> std::optional<Segment_Name> {
+    constexpr std::string_view suffix = ".jsonl";
+    auto const dot = file_name.find(".jsonl.");
+    return dot == std::string_view::npos ? std::nullopt : parse(file_name.substr(0, dot + suffix.size()));
+}
+
 auto Event_File_Name::parse(std::string_view file_name) -> std::optional<Event_File_Name> {
     if (file_name.size() < 6 || file_name.substr(file_name.size() - 5) != ".json")
         return std::nullopt;
@@ -114,6 +121,8 @@ auto segment_header(Segment_Name const& name, Base_Window window, Segment_Header
     out.append(std::to_string(name.base)).append(R"(,"at":)").append(std::to_string(to_millis(header.at)));
     if (header.newest_before)
         out.append(newest_mark).append(std::to_string(to_millis(*header.newest_before)));
+    if (header.composed_at)
+        out.append(composed_mark).append(std::to_string(to_millis(*header.composed_at)));
     out.append("}}");
     Line_Seal(name.writer, window).close_line(out, 0, header_position);
     return out;
@@ -134,7 +143,7 @@ auto read_header(std::string_view line, Segment_Name const& name, Base_Window wi
     auto const at = time_behind(R"(,"at":)");
     if (!at)
         return std::nullopt;
-    Segment_Header const header{*at, time_behind(newest_mark)};
+    Segment_Header const header{*at, time_behind(newest_mark), time_behind(composed_mark)};
     auto const expected = segment_header(name, window, header);
     if (line != std::string_view(expected).substr(0, expected.size() - 1))
         return std::nullopt;

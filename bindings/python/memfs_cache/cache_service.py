@@ -33,7 +33,7 @@ class Cache_Service(_core.Service):
     Options:
     recording            buffered (what a crash loses was recorded in the last flush_interval_ms), durable (nothing is
                          lost), per_request (nothing but by loss of power, and no thread works between requests) or off.
-    flush_interval_ms    1 or more; 100.
+    flush_interval_ms    1 or more; 100, and 1000 in a bucket.
     buffer_bytes         waiting for the storage, beyond it the newest are refused; 64 MiB.
     grace_ms             after its end a window waits so long for late events; 600000. Fixed by the first writer.
     salt_period          day, week or month: how long a visitor keeps a hash; day. Fixed by the first writer.

@@ -19,6 +19,7 @@ class Adoption {
           late_marks_(storage, paths) {}
 
     /// Adopts every dead writer. One that cannot be adopted, say for damage in its events, keeps no other from it.
+    /// Cost    one list, a get of each manifest, and of what was adopted a read of its half-hours
     /// @errors the first that was met
     [[nodiscard]] auto run() -> Result<void> {
         Result<void> outcome;
@@ -35,6 +36,9 @@ class Adoption {
         return outcome;
     }
 
+    /// The half-hours in which a writer was adopted.
+    [[nodiscard]] auto windows() const noexcept -> std::set<Base_Window> const& { return windows_; }
+
   private:
     auto adopt_if_dead(std::string const& key) -> Result<void> {
         auto const writer = paths_.writer_of_manifest(key);
@@ -45,29 +49,45 @@ class Adoption {
             return object.error();
         if (!*object)
             return {};
-        auto const manifest = Writer_Manifest::from_json((*object)->bytes);
+        auto manifest = Writer_Manifest::from_json((*object)->bytes);
         if (!manifest)
             return manifest.error();
-        if (!is_dead(*manifest))
-            return {};
+        std::set<Base_Window> left;
         for (auto const window : manifest->open)
-            if (auto const marked = mark(*writer, window); !marked)
+            if (!may_adopt(*manifest, window))
+                left.insert(window);
+            else if (auto const marked = mark(*writer, window); !marked)
                 return marked.error();
-        auto const erased = storage_.erase(Storage_Key(key), Precondition::only_if((*object)->version));
-        if (!erased)
-            return erased.error();
-        return {};
+            else
+                windows_.insert(window);
+        if (manifest->open.empty() ? !is_dead(*manifest) : left.size() == manifest->open.size())
+            return {};
+        // If somebody was faster, it was another adopter, or the writer lives and has registered again.
+        auto const seen = Precondition::only_if((*object)->version);
+        if (left.empty()) {
+            auto const erased = storage_.erase(Storage_Key(key), seen);
+            return erased ? Result<void>() : erased.error();
+        }
+        manifest->open = std::move(left); // all else stays the writer's own last word
+        auto const written = storage_.put(Storage_Key(key), manifest->to_json(), seen);
+        return written ? Result<void>() : written.error();
     }
 
+    /// May anybody take over this half-hour? Of another machine's process silence is all there is to go by: of a day, or
+    /// of an hour that the half-hour is over as well.
+    [[nodiscard]] auto may_adopt(Writer_Manifest const& manifest, Base_Window window) const -> bool {
+        using std::chrono::hours;
+        auto const now = clock_.now();
+        return is_dead(manifest) ||
+               (!is_of_this_machine(manifest) && now >= std::max(manifest.changed_at, window.end()) + hours(1));
+    }
     [[nodiscard]] auto is_dead(Writer_Manifest const& manifest) const -> bool {
-        if (manifest.process.host == Process_Identity::current().host)
+        if (is_of_this_machine(manifest))
             return manifest.process.is_surely_dead();
-        // Of another machine silence is all there is to go by: an hour behind its last word and the end of everything it
-        // had open.
-        auto newest = manifest.changed_at;
-        for (auto const window : manifest.open)
-            newest = std::max(newest, window.end());
-        return clock_.now() >= newest + std::chrono::hours(1);
+        return clock_.now() >= manifest.changed_at + std::chrono::hours(24);
+    }
+    static auto is_of_this_machine(Writer_Manifest const& manifest) -> bool {
+        return manifest.process.host == Process_Identity::current().host;
     }
 
     /// Always marks what is closed, also where a saved window seems to hold it all: its parents may be older. Whether
@@ -91,6 +111,7 @@ class Adoption {
     Raw_Reader<Storage> reader_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;
+    std::set<Base_Window> windows_;
 };
 
 } // namespace memfs_cache

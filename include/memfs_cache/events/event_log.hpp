@@ -3,6 +3,7 @@
 
 #include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/events/adoption.hpp>
+#include <memfs_cache/events/composer.hpp>
 #include <memfs_cache/events/log_writer.hpp>
 #include <memfs_cache/events/raw_reader.hpp>
 
@@ -12,7 +13,8 @@
 namespace memfs_cache {
 
 /// The log of one namespace: events from many threads go in, half-hours of events come out. N events cost N / batch
-/// storage writes. What is stored, in which order, and why nothing is lost or counted twice: docs/format.md and
+/// storage writes: appends where the storage can, and otherwise objects that never change, of which each half-hour's are
+/// put together once it is over. What is stored, in which order, and why nothing is lost or counted twice: docs/format.md and
 /// ARCHITECTURE.md, "The event log".
 ///
 /// Threads   every call from any thread. Up to two background threads, begun when there is something to do; none in the
@@ -28,15 +30,14 @@ class Event_Log {
 
     /// Writes nothing, unless settings are asked for that the store does not have yet.
     /// @errors invalid_argument if the store was begun with other settings, or an option means nothing; unsupported
-    ///         without conditional puts and appends; what the storage says
+    ///         without conditional puts; what the storage says
     [[nodiscard]] static auto open(Storage& storage, Log_Paths paths, Clock_Ptr clock, Event_Log_Options options = {})
         -> Result<std::unique_ptr<Event_Log>> {
         auto const offered = storage.capabilities();
         if (!offered.conditional_put)
             return fail(Errc::unsupported, "events need a storage with conditional writes; choose another backend");
-        if (!offered.append)
-            return fail(Errc::unsupported, "events need a storage that can append; choose another backend");
-        if (options.flush_interval.count() < 1 || options.check_interval.count() < 1)
+        options = options.on(offered);
+        if (options.flush_interval->count() < 1 || options.check_interval->count() < 1)
             return fail(Errc::invalid_argument, "flush_interval_ms: give 1 or more");
         if (auto const sound = options.settings.validate(); !sound)
             return sound.error();
@@ -58,6 +59,26 @@ class Event_Log {
     /// Has something else done where the log does what need not be done at once: after events have landed, at most each
     /// check interval. For the owner of the log, before anything is recorded.
     void also_in_background(std::function<void()> chore) { chore_ = std::move(chore); }
+
+    /// Has the events of each own stream summed up while they land, and that stored now and then, where a half-hour is
+    /// many objects. For the owner of the log, before anything is recorded.
+    void sum_up_streams(Make_Stream_Summary make) { make_summary_ = std::move(make); }
+    /// What others, and this process, have summed up of a half-hour; nothing where pieces grow.
+    /// Cost    as read_partials
+    [[nodiscard]] auto partials(Base_Window window) const -> Result<std::vector<Partial_Summary>> {
+        if (appends_)
+            return std::vector<Partial_Summary>();
+        return read_partials(storage_, paths_, window);
+    }
+    /// Makes few pieces of the many that a half-hour consists of where nothing grows, before they are all read; those
+    /// are removed when they have been of no use for an hour.
+    /// Cost    as Composer::compose; nothing where pieces grow
+    [[nodiscard]] auto compose(Base_Window window) -> Result<void> {
+        if (appends_)
+            return {};
+        writer().tidy_later({window});
+        return Composer<Storage>(storage_, paths_, *clock_, options_.parts).compose(window);
+    }
 
     Event_Log(Event_Log const&) = delete;
     auto operator=(Event_Log const&) -> Event_Log& = delete;
@@ -122,6 +143,7 @@ class Event_Log {
         auto position = seen.position(own.writer);
         if (position < own.position) {
             auto now_seen = seen;
+            now_seen.listed_whole.reset(); // the own ones must not be overlooked, however old
             for (bool moved = true; moved && position < own.position;) {
                 if (auto const read = reader_.read(window, now_seen, visit); !read)
                     return read.error();
@@ -223,7 +245,11 @@ class Event_Log {
 
     /// Finds what writers that died left unmarked, marks it and forgets them. Safe on a living writer.
     [[nodiscard]] auto adopt_dead_writers() -> Result<void> {
-        return Adoption<Storage>(storage_, paths_, *clock_).run();
+        Adoption<Storage> adoption(storage_, paths_, *clock_);
+        auto const adopted = adoption.run();
+        if (!appends_)
+            writer().tidy_later(adoption.windows());
+        return adopted;
     }
 
   private:
@@ -233,11 +259,13 @@ class Event_Log {
               Event_Log_Options options,
               std::optional<Log_Settings> stored_settings)
         : storage_(storage), paths_(std::move(paths)), clock_(std::move(clock)), options_(std::move(options)),
-          stored_settings_(std::move(stored_settings)), reader_(storage_, paths_), ledger_(storage_, paths_.ledger()),
+          stored_settings_(std::move(stored_settings)), appends_(storage.capabilities().append),
+          reader_(storage_, paths_, *options_.whole_list_interval), ledger_(storage_, paths_.ledger()),
           late_marks_(storage_, paths_), writer_([this] { return new_writer(); }) {}
 
     [[nodiscard]] auto new_writer() const -> std::unique_ptr<Log_Writer<Storage>> {
-        return std::make_unique<Log_Writer<Storage>>(storage_, paths_, *clock_, options_, chore_, stored_settings_);
+        return std::make_unique<Log_Writer<Storage>>(storage_, paths_, *clock_, options_, chore_, make_summary_,
+                                                     stored_settings_);
     }
 
     [[nodiscard]] auto writer() const -> Log_Writer<Storage>& { return writer_.get(); }
@@ -247,7 +275,9 @@ class Event_Log {
     Clock_Ptr const clock_;
     Event_Log_Options const options_;
     std::function<void()> chore_;
+    Make_Stream_Summary make_summary_;
     std::optional<Log_Settings> const stored_settings_; ///< when it was opened
+    bool const appends_;
     Raw_Reader<Storage> reader_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;

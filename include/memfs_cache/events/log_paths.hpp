@@ -46,6 +46,14 @@ class Log_Paths {
             return std::nullopt;
         return std::string(writer);
     }
+    /// Folder of the partial summaries of a half-hour, with a slash at its end.
+    [[nodiscard]] auto partials_folder(Base_Window window) const -> std::string {
+        auto const folder = window.hour_folder(); // 2026/02/13/14
+        return prefix_ + "partial/" + folder + (window.index_in_day() % 2 == 0 ? "-00/" : "-30/");
+    }
+    [[nodiscard]] auto partial(Base_Window window, std::string_view writer) const -> Storage_Key {
+        return Storage_Key(partials_folder(window).append(writer).append(".json"));
+    }
     [[nodiscard]] auto late_prefix() const -> std::string { return prefix_ + "late/"; }
     [[nodiscard]] auto under(std::string_view rest) const -> Storage_Key {
         return Storage_Key(std::string(prefix_).append(rest));

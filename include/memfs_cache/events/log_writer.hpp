@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memfs_cache/core/random.hpp>
+#include <memfs_cache/events/adoption.hpp>
+#include <memfs_cache/events/composer.hpp>
 #include <memfs_cache/events/late_marks.hpp>
 #include <memfs_cache/events/ledger.hpp>
 #include <memfs_cache/events/log_settings.hpp>
@@ -22,14 +24,27 @@ namespace memfs_cache {
 
 struct Event_Log_Options {
     Recording_Mode mode = Recording_Mode::buffered;
-    std::chrono::milliseconds flush_interval{100};   ///< buffered: the most that a crash of the process loses
-    std::chrono::milliseconds check_interval{1'000}; ///< of looking for events that came late, and of syncing
-    std::size_t land_bytes = 256 << 10;              ///< buffered: so many are landed at once, still warm in the cache
-    std::uint64_t piece_bytes = 4 << 20;             ///< a stored piece that has as many grows no more
-    std::size_t buffer_bytes = 64 << 20;             ///< waiting for the storage; beyond it the newest are refused
+    /// buffered: the most that a crash of the process loses; 100 ms, and 1 s on a storage that machines share, where
+    /// each write is paid
+    std::optional<std::chrono::milliseconds> flush_interval = {};
+    /// Of looking for events that came late, and of syncing; 1 s, and 10 s on a storage that machines share.
+    std::optional<std::chrono::milliseconds> check_interval = {};
+    /// buffered: so many are landed at once; 256 KiB, still warm in the cache, and 4 MiB where each landing is an object.
+    std::optional<std::size_t> land_bytes = {};
+    std::uint64_t piece_bytes = 4 << 20; ///< a stored piece that has as many grows no more
+    std::size_t buffer_bytes = 64 << 20; ///< waiting for the storage; beyond it the newest are refused
+    /// How long those who read on in an open half-hour may overlook an event of another process that is two minutes
+    /// older than the newest one; 0, and 30 s on a storage that machines share, where each thousand names are paid.
+    std::optional<std::chrono::milliseconds> whole_list_interval = {};
+    std::chrono::milliseconds tidy_interval =
+        std::chrono::hours(1); ///< of adopting the dead and removing composed parts
+    Part_Limits parts;
     Log_Settings_Wish settings;
     /// Gives an id of 16 lower-case hex digits that no other writer has.
     std::function<std::string()> new_writer_id = [] { return random_hex(8); };
+
+    /// The same with everything set that depends on the storage.
+    [[nodiscard]] auto on(Capabilities const& storage) const -> Event_Log_Options;
 };
 
 /// What happened to events since the log was opened in this process.
@@ -66,11 +81,14 @@ class Log_Writer {
                Clock const& clock,
                Event_Log_Options const& options,
                std::function<void()> const& chore,
+               Make_Stream_Summary const& make_summary,
                std::optional<Log_Settings> stored_settings)
         : storage_(storage), paths_(paths), clock_(clock), options_(options), chore_(chore),
-          outlives_process_(storage.capabilities().survives_process),
+          make_summary_(make_summary), outlives_process_(storage.capabilities().survives_process),
+          appends_(storage.capabilities().append),
           settings_(storage, paths.settings(), options.settings, std::move(stored_settings)),
-          ledger_(storage, paths.ledger()), late_marks_(storage, paths), id_(options.new_writer_id()),
+          ledger_(storage, paths.ledger()), late_marks_(storage, paths),
+          composer_(storage, paths, clock, options.parts), id_(options.new_writer_id()),
           manifest_(std::in_place, storage, paths.manifest(id_)) {}
     Log_Writer(Log_Writer const&) = delete;
     auto operator=(Log_Writer const&) -> Log_Writer& = delete;
@@ -96,7 +114,7 @@ class Log_Writer {
         auto const window = stream.window;
         auto const number = ++counts_.recorded;
         stream.pending.last_number = number;
-        bool const is_large = stream.pending.lines.size() >= options_.land_bytes;
+        bool const is_large = stream.pending.lines.size() >= *options_.land_bytes;
         if (!outlives_process_)
             land_straight(lock, stream); // afterwards there may be another stream in its place
         if (waiting_bytes_ > 0)
@@ -185,6 +203,12 @@ class Log_Writer {
         return windows;
     }
 
+    /// Has what was composed of a half-hour removed, and composed what comes to it, once an hour is over.
+    void tidy_later(std::set<Base_Window> windows) {
+        Lock const lock(mutex_);
+        to_tidy_.merge(windows);
+    }
+
     [[nodiscard]] auto counts() const -> Recording_Counts {
         Lock const lock(mutex_);
         auto counts = counts_;
@@ -196,6 +220,7 @@ class Log_Writer {
     using Lock = std::unique_lock<std::mutex>;
     using Steady = std::chrono::steady_clock;
     using Batch = std::vector<Own_Stream*>;
+    using Streams = std::map<Base_Window, Own_Stream>; ///< what is in it stays where it is
     struct Worker {
         std::thread thread;
         std::condition_variable woken;
@@ -231,12 +256,19 @@ class Log_Writer {
             if (found == streams_.end()) {
                 auto const ended = ended_.find(window);
                 auto const landed = ended == ended_.end() ? 0 : ended->second;
-                found = streams_.try_emplace(window, id_, window, landed).first;
+                found = begin_stream(window, landed);
                 found->second.last_landed_number = counts_.recorded; // whatever of it came before has landed
             }
             last_stream_ = &found->second;
         }
         return *last_stream_;
+    }
+
+    auto begin_stream(Base_Window window, std::uint64_t landed) -> typename Streams::iterator {
+        auto const begun = streams_.try_emplace(window, id_, window, landed).first;
+        if (!appends_ && landed == 0 && make_summary_)
+            begun->second.summary = make_summary_();
+        return begun;
     }
 
     // Landing
@@ -325,16 +357,22 @@ class Log_Writer {
                 return registered.error();
         std::optional<Error> first_problem;
         for (auto* const stream : batch) {
-            bool landed = !stream->in_doubt && !id_is_taken_ && append(*stream);
-            if (stream->in_doubt) { // also under an id that is taken: these events may be there already
+            bool landed = appends_ && !stream->in_doubt && !id_is_taken_ && append(*stream);
+            bool const is_first_try = !appends_ && !id_is_taken_;
+            if (stream->in_doubt || is_first_try) { // in doubt also under a taken id: the events may be there already
                 auto const put = put_apart(*stream);
                 if (!put && !first_problem)
                     first_problem = put.error();
                 landed = put && *put;
             }
             if (landed) {
-                Lock const lock(mutex_);
-                settle(*stream);
+                if (!appends_)
+                    stream->sum_up();
+                {
+                    Lock const lock(mutex_);
+                    settle(*stream);
+                }
+                put_partial_if_due(*stream);
             }
         }
         if (first_problem)
@@ -412,6 +450,7 @@ class Log_Writer {
         auto const key = Storage_Key(paths_.raw_folder(stream.window) + name.text());
         auto const bytes =
             segment_header(name, stream.window, {batch.first_time, stream.latest_before()}).append(batch.lines);
+        stream.in_doubt = true;
         auto const written = storage_.put(key, bytes, Precondition::absent(), {.durability = durability()});
         if (!written)
             return written.error();
@@ -426,6 +465,19 @@ class Log_Writer {
             return true; // by an earlier try
         id_is_taken_ = true;
         return false;
+    }
+
+    /// Stores what a stream adds up to so far, so that nobody who asks about its half-hour has to read more than the
+    /// newest of its parts. Whether that succeeds matters to nobody: it is done again with the next part.
+    void put_partial_if_due(Own_Stream& stream) {
+        if (!stream.summary || stream.parts_since_partial < options_.parts.parts_a_partial ||
+            is_over(stream.window, clock_.now()))
+            return;
+        auto const written =
+            storage_.put(paths_.partial(stream.window, id_), partial_text(stream.landed, *stream.summary),
+                         Precondition::none(), {.durability = Durability::buffered});
+        if (written && written->state == Put_State::applied)
+            stream.parts_since_partial = 0;
     }
 
     /// Memory keeps nothing beyond the process, so nothing is gained by waiting. The lock stays held: there is no I/O
@@ -466,7 +518,7 @@ class Log_Writer {
         ended_.clear();
         for (auto& [window, old] : std::exchange(streams_, {}))
             if (!old.is_done())
-                streams_.try_emplace(window, id_, window, 0).first->second.inherit(std::move(old));
+                begin_stream(window, 0)->second.inherit(std::move(old));
     }
 
     [[nodiscard]] auto durability() const noexcept -> Durability {
@@ -563,10 +615,56 @@ class Log_Writer {
             if (!found->second.is_done())
                 continue; // something came meanwhile
             ended_[window] = found->second.landed;
+            if (!appends_)
+                retired_[window] = id_;
             streams_.erase(found);
             last_stream_ = nullptr;
         }
         return {};
+    }
+
+    /// Puts the own parts of half-hours together that are over.
+    auto compose_retired() -> Result<void> {
+        Lock lock(mutex_);
+        while (!retired_.empty()) {
+            auto const [window, own_id] = *retired_.begin();
+            lock.unlock();
+            if (auto const composed = composer_.compose(window, own_id); !composed)
+                return composed.error();
+            lock.lock();
+            retired_.erase(window);
+            to_tidy_.insert(window);
+        }
+        return {};
+    }
+
+    /// Each hour: takes over what other writers left that died, and removes what was composed an hour ago.
+    auto tidy_if_due() -> Result<void> {
+        auto const now = Steady::now();
+        if (now < next_tidying_)
+            return {};
+        next_tidying_ = now + options_.tidy_interval;
+        Adoption<Storage> adoption(storage_, paths_, clock_);
+        auto const adopted = adoption.run();
+        std::set<Base_Window> windows;
+        {
+            Lock const lock(mutex_);
+            if (!appends_)
+                to_tidy_.insert(adoption.windows().begin(), adoption.windows().end());
+            windows = to_tidy_;
+        }
+        auto outcome = adopted;
+        for (auto const window : windows) {
+            auto const composed = composer_.compose(window);
+            auto const is_tidy = composed ? composer_.remove_composed(window) : composed.error();
+            if (!is_tidy && outcome)
+                outcome = is_tidy.error(); // and keeps no other half-hour from it
+            if (!is_tidy || !*is_tidy)
+                continue;
+            Lock const lock(mutex_);
+            to_tidy_.erase(window);
+        }
+        return outcome;
     }
 
     [[nodiscard]] auto is_over(Base_Window window, Utc_Time now) const -> bool {
@@ -634,12 +732,12 @@ class Log_Writer {
 
     void run_lander() {
         auto const is_needed = [&] { return landed_to_ < counts_.recorded; };
-        run(lander_, options_.flush_interval, is_needed, [&](Lock& lock) { return land_all(lock); });
+        run(lander_, *options_.flush_interval, is_needed, [&](Lock& lock) { return land_all(lock); });
     }
 
     void run_keeper() {
         auto const is_needed = [&] { return has_to_keep(); };
-        run(keeper_, options_.check_interval, is_needed, [&](Lock& lock) { return keep_in_order(lock); });
+        run(keeper_, *options_.check_interval, is_needed, [&](Lock& lock) { return keep_in_order(lock); });
     }
 
     /// Looks for late events, syncs, and retires what is over.
@@ -655,7 +753,11 @@ class Log_Writer {
             if (syncs)
                 if (auto const synced = sync(); !synced)
                     return synced.error();
-            return retire_windows();
+            if (auto const retired = retire_windows(); !retired || !works_in_background())
+                return retired;
+            if (auto const composed = compose_retired(); !composed)
+                return composed;
+            return tidy_if_due();
         }();
         lock.lock();
         if (!kept)
@@ -668,7 +770,7 @@ class Log_Writer {
         auto const now = Steady::now();
         if (now < next_keeping_ || !has_to_keep())
             return;
-        next_keeping_ = now + options_.check_interval; // whoever comes meanwhile passes by
+        next_keeping_ = now + *options_.check_interval; // whoever comes meanwhile passes by
         (void)guarded([&] { return keep_in_order(lock); });
     }
 
@@ -685,15 +787,18 @@ class Log_Writer {
     Clock const& clock_;
     Event_Log_Options const& options_;
     std::function<void()> const& chore_; ///< of the log's owner, done along with the own ones
+    Make_Stream_Summary const& make_summary_;
     bool const outlives_process_;
+    bool const appends_; ///< otherwise each landing is a part of its own
     Shared_Settings<Storage> settings_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;
+    Composer<Storage> composer_;
 
     mutable std::mutex mutex_;
     std::condition_variable landing_over_;
     std::string id_;
-    std::map<Base_Window, Own_Stream> streams_;  ///< those that anything may still have to be done for
+    Streams streams_;                            ///< those that anything may still have to be done for
     std::map<Base_Window, std::uint64_t> ended_; ///< of all others: how many events have landed
     Own_Stream* last_stream_ = nullptr;          ///< the one of the last event; most come to the same
     Recording_Counts counts_;                    ///< but for waiting_bytes
@@ -709,7 +814,10 @@ class Log_Writer {
     std::optional<Own_Manifest<Storage>> manifest_; ///< touched by whoever has the turn
     Worker lander_;
     Worker keeper_;
-    Steady::time_point next_keeping_{}; ///< where there is no keeper
+    Steady::time_point next_keeping_{};          ///< where there is no keeper
+    std::map<Base_Window, std::string> retired_; ///< half-hours to be composed, and the own writer id in them
+    std::set<Base_Window> to_tidy_;              ///< half-hours in which something composed may have to be removed
+    Steady::time_point next_tidying_ = Steady::now() + options_.tidy_interval; ///< touched by the keeper
 
     std::list<std::pair<Late_Mark_Name, Late_Mark>> marks_; ///< made, but not yet known to be stored
 

@@ -3,10 +3,12 @@
 
 #include <memfs_cache/core/error.hpp>
 #include <memfs_cache/core/ids.hpp>
+#include <memfs_cache/events/partial.hpp>
 #include <memfs_cache/events/segment.hpp>
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -43,8 +45,12 @@ struct Own_Stream {
     Batch pending;
     std::optional<Storage_Key> piece; ///< the piece that grows now,
     std::uint64_t piece_bytes = 0;    ///< and its size
-    bool in_doubt = false;   ///< an append failed, nobody knows how far: what is in flight goes into a piece of its own
+    bool in_doubt = false;   ///< what is in flight may be stored, as a whole or in part: it is put into a piece of its
+                             ///< own, the same until it is known to be there
     bool registered = false; ///< the manifest names this half-hour
+
+    std::unique_ptr<Stream_Summary> summary; ///< of [0, landed), where streams have partial summaries
+    unsigned parts_since_partial = 0;
 
     /// No event that has landed is later than this; nothing before the first has landed.
     [[nodiscard]] auto latest_before() const -> std::optional<Utc_Time> {
@@ -92,6 +98,9 @@ struct Own_Stream {
         in_flight.last_number = pending.last_number;
         in_flight.latest_time = std::exchange(pending.latest_time, earliest_time);
     }
+
+    /// Counts the batch in flight in `summary`, if there is one; with an event that it cannot count it goes.
+    void sum_up();
 
     /// The batch in flight is stored.
     void settle() noexcept {

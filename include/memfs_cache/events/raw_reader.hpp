@@ -6,12 +6,15 @@
 #include <memfs_cache/storage/words.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <queue>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace memfs_cache {
@@ -35,6 +38,10 @@ struct Read_State {
     std::map<std::string, Stream, std::less<>> streams;
     std::set<std::string, std::less<>> files; ///< names of one-event files that have been read
     Utc_Time newest_at = earliest_time;       ///< newest `at` among the pieces that were read
+
+    Utc_Time newest_name = earliest_time; ///< newest time in the name of a piece that was listed
+    /// When all names were listed last; nothing if the next listing has to be of all.
+    std::optional<std::chrono::steady_clock::time_point> listed_whole;
 
     [[nodiscard]] auto position(std::string_view writer) const -> std::uint64_t {
         auto const found = streams.find(writer);
@@ -81,6 +88,15 @@ class Segment_Scanner {
     bool torn_ = false;
 };
 
+/// A piece of a stream, as it is listed.
+struct Stored_Piece {
+    std::string key;
+    Segment_Name name;
+    std::uint64_t size_bytes = 0;
+};
+/// The pieces of a half-hour by writer.
+using Stored_Streams = std::map<std::string, std::vector<Stored_Piece>, std::less<>>;
+
 /// Reads the raw events of half-hours out of whatever pieces hold them. Position is identity: each position of each
 /// stream is taken once, pieces may overlap, and a hole ends a stream.
 template <StorageBackend Storage>
@@ -88,29 +104,49 @@ class Raw_Reader {
   public:
     using Visit = Segment_Scanner::Visit;
 
-    Raw_Reader(Storage const& storage, Log_Paths const& paths) : storage_(storage), paths_(paths) {}
+    /// @param  whole_list_interval  how long a read that goes on where another one ended may do with the names that are
+    ///                              newer than two minutes before the newest one; 0: never. For storages that let each
+    ///                              listing of a thousand names be paid
+    Raw_Reader(Storage const& storage, Log_Paths const& paths, std::chrono::milliseconds whole_list_interval = {})
+        : storage_(storage), paths_(paths), whole_list_interval_(whole_list_interval) {}
 
     /// Visits every event of a half-hour that `state` does not hold yet, and moves `state` forward.
     /// @param  after  events at or before it are wanted by nobody: pieces that hold no others, as far as headers tell,
     ///                are passed over unread
-    /// @errors corrupt_data where damage lies before good lines; unavailable if pieces keep vanishing under the reader.
-    ///         After an error `state` and what was visited are of no use.
+    /// @errors corrupt_data where damage lies before good lines; unsupported if a piece has a form of later versions;
+    ///         unavailable if pieces keep vanishing under the reader. After an error `state` and what was visited are
+    ///         of no use.
     /// Cost    one list, and a read of each piece that has grown or is new
     [[nodiscard]] auto
     read(Base_Window window, Read_State& state, Visit const& visit, Utc_Time after = Utc_Time::min()) const
         -> Result<void> {
         constexpr int most_listings = 8;
         for (int i = 0; i < most_listings; ++i) {
-            auto names = list(window);
+            auto const now = std::chrono::steady_clock::now();
+            bool const is_whole = !state.listed_whole || now >= *state.listed_whole + whole_list_interval_;
+            if (is_whole)
+                state.listed_whole = now;
+            auto names = list(window, is_whole ? before(window) : before_newest(window, state));
             if (!names)
                 return names.error();
+            state.newest_name = std::max(state.newest_name, names->newest_name);
             auto const done = read_listed(window, *names, state, visit, after);
             if (!done)
                 return done.error();
-            if (*done)
+            if (*done && (is_whole || !has_hole(*names, state)))
                 return {};
+            state.listed_whole.reset();
         }
         return fail(Errc::unavailable, paths_.raw_folder(window) + ": files vanish while being read; try again");
+    }
+
+    /// The pieces of a half-hour, of each stream in the order of their names.
+    /// Cost    a list for each thousand of them
+    [[nodiscard]] auto pieces(Base_Window window) const -> Result<Stored_Streams> {
+        auto listing = list(window, before(window));
+        if (!listing)
+            return listing.error();
+        return std::move(listing->streams);
     }
 
     /// Half-hours in [start, end) that have raw events, in order. Work is proportional to those, not to the range.
@@ -153,6 +189,8 @@ class Raw_Reader {
             time = segment->first_time;
         else if (auto const event = Event_File_Name::parse(file))
             time = event->time;
+        else if (auto const unreadable = Segment_Name::parse_unreadable(file))
+            time = unreadable->first_time;
         if (!time)
             return std::nullopt;
         auto const window = Base_Window::containing(*time);
@@ -162,14 +200,11 @@ class Raw_Reader {
     }
 
   private:
-    struct Piece {
-        std::string key;
-        Segment_Name name;
-        std::uint64_t size_bytes = 0;
-    };
+    using Piece = Stored_Piece;
     struct Listing {
-        std::map<std::string, std::vector<Piece>, std::less<>> streams;
+        Stored_Streams streams;
         std::vector<std::pair<std::string, Event_File_Name>> files;
+        Utc_Time newest_name = earliest_time;
     };
 
     /// @param  depth  of the folder: 0 holds years, 1 months, 2 days, 3 hours, 4 files
@@ -204,16 +239,30 @@ class Raw_Reader {
     }
 
     /// A key just before every raw key of a half-hour and behind every one of the half-hours before it.
-    [[nodiscard]] auto before(Base_Window window) const -> std::string {
+    [[nodiscard]] auto before(Base_Window window) const -> std::string { return before(window, window.start()); }
+    /// The same for the keys of a half-hour from an instant on.
+    [[nodiscard]] auto before(Base_Window window, Utc_Time time) const -> std::string {
         auto key = paths_.raw_folder(window);
-        append_padded(key, static_cast<std::uint64_t>(to_millis(window.start())), 13);
+        append_padded(key, static_cast<std::uint64_t>(to_millis(time)), 13);
         return key;
     }
+    /// Before all names that are likely to be new since `state` was read.
+    [[nodiscard]] auto before_newest(Base_Window window, Read_State const& state) const -> std::string {
+        return before(window, std::max(window.start(), state.newest_name - std::chrono::minutes(2)));
+    }
+    /// Is something known of a stream, but not what lies before it?
+    static auto has_hole(Listing const& listing, Read_State const& state) -> bool {
+        return std::any_of(listing.streams.begin(), listing.streams.end(), [&](auto const& stream) {
+            auto const position = state.position(stream.first);
+            return std::any_of(stream.second.begin(), stream.second.end(),
+                               [&](Piece const& piece) { return piece.name.base > position; });
+        });
+    }
 
-    [[nodiscard]] auto list(Base_Window window) const -> Result<Listing> {
+    [[nodiscard]] auto list(Base_Window window, std::string start_after) const -> Result<Listing> {
         Listing listing;
         auto const folder = paths_.raw_folder(window);
-        List_Query query{folder, before(window), 1000};
+        List_Query query{folder, std::move(start_after), 1000};
         for (;;) {
             auto page = storage_.list(query);
             if (!page)
@@ -223,10 +272,14 @@ class Raw_Reader {
                 if (auto name = Segment_Name::parse(file)) {
                     if (name->first_time >= window.end())
                         return listing;
+                    listing.newest_name = name->first_time;
                     auto& pieces = listing.streams[name->writer];
                     pieces.push_back({std::move(item.key), *std::move(name), item.size_bytes});
                 } else if (auto event = Event_File_Name::parse(file); event && window.contains(event->time)) {
                     listing.files.emplace_back(std::move(item.key), *std::move(event));
+                } else if (auto const unreadable = Segment_Name::parse_unreadable(file);
+                           unreadable && window.contains(unreadable->first_time)) {
+                    return fail(Errc::unsupported, item.key + " was written by a later version; use that one");
                 }
             }
             if (page->next.empty())
@@ -264,29 +317,48 @@ class Raw_Reader {
     }
 
     /// Moves a stream to the last piece before which nothing is newer than `after`. A writer begins a new piece every
-    /// few MiB, and says in it how new the events before it are; so the newest minutes of a long log cost little more
-    /// than their own bytes, in whatever order times come.
+    /// few MiB, or with each flush, and says in it how new the events before it are; so the newest minutes of a long log
+    /// cost little more than their own bytes, in whatever order times come.
     auto pass_over(Base_Window window, std::vector<Piece>& pieces, Read_State::Stream& stream, Utc_Time after) const
         -> Result<bool> {
-        constexpr std::uint64_t longest_header = 512;
+        constexpr std::size_t few_parts = 32; // to read one costs as much as to read its header
         std::sort(pieces.begin(), pieces.end(),
                   [](Piece const& a, Piece const& b) { return a.name.base > b.name.base; });
-        for (auto const& piece : pieces) {
-            if (piece.name.base <= stream.position)
-                break;
-            auto const head = storage_.get(Storage_Key(piece.key), Byte_Range{0, longest_header});
-            if (!head)
-                return head.error();
-            if (!*head)
+        auto const known = std::find_if(pieces.begin(), pieces.end(),
+                                        [&](Piece const& piece) { return piece.name.base <= stream.position; });
+        auto const count = static_cast<std::size_t>(known - pieces.begin());
+        if (count <= few_parts && std::all_of(pieces.begin(), known, [](Piece const& p) { return p.name.count; }))
+            return true;
+        // The further back a piece lies, the older is what lies before it. Mostly little is wanted: so in growing steps
+        // from the newest one backwards, then in halves.
+        std::size_t newer = 0; // of so many it is known that something before them is too new
+        std::size_t found = count;
+        for (std::size_t step = 0; newer < found; step = 2 * step + 1) {
+            bool const is_behind = found == count && step < count;
+            auto const at = is_behind ? step : newer + (found - newer) / 2;
+            auto const is_old = is_old_before(window, pieces[at], after);
+            if (!is_old)
+                return is_old.error();
+            if (!*is_old)
                 return false;
-            auto const line = std::string_view((*head)->bytes).substr(0, (*head)->bytes.find('\n'));
-            auto const header = read_header(line, piece.name, window);
-            if (!header || !header->newest_before || *header->newest_before > after)
-                continue;
-            stream.position = piece.name.base;
-            break;
+            (**is_old ? found : newer) = **is_old ? at : at + 1;
         }
+        if (found < count)
+            stream.position = pieces[found].name.base;
         return true;
+    }
+
+    /// Does a piece say that nothing before it is newer than `after`? Nothing if it is gone.
+    auto is_old_before(Base_Window window, Piece const& piece, Utc_Time after) const -> Result<std::optional<bool>> {
+        constexpr std::uint64_t longest_header = 512;
+        auto const head = storage_.get(Storage_Key(piece.key), Byte_Range{0, longest_header});
+        if (!head)
+            return head.error();
+        if (!*head)
+            return std::optional<bool>();
+        auto const line = std::string_view((*head)->bytes).substr(0, (*head)->bytes.find('\n'));
+        auto const header = read_header(line, piece.name, window);
+        return std::optional(header && header->newest_before && *header->newest_before <= after);
     }
 
     auto read_stream(Base_Window window,
@@ -294,41 +366,37 @@ class Raw_Reader {
                      Read_State::Stream& stream,
                      Utc_Time& newest_at,
                      Visit const& visit) const -> Result<bool> {
-        // Longest known piece first, then the growing ones.
-        std::sort(pieces.begin(), pieces.end(), [](Piece const& a, Piece const& b) {
-            auto const end_a = a.name.base + a.name.count.value_or(0);
-            auto const end_b = b.name.base + b.name.count.value_or(0);
-            return end_a != end_b ? end_a > end_b : a.key < b.key;
-        });
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (auto const& piece : pieces) {
-                if (!may_hold(piece, stream.position, pieces))
+        std::sort(pieces.begin(), pieces.end(),
+                  [](Piece const& a, Piece const& b) { return a.name.base < b.name.base; });
+        // Of the pieces that begin at or before the position: the one that goes furthest of those that never change,
+        // and the growing one that was begun last, since a writer never goes back to an earlier one.
+        auto const ends_earlier = [](Piece const* a, Piece const* b) {
+            return std::pair(a->name.end(), std::string_view(b->key)) <
+                   std::pair(b->name.end(), std::string_view(a->key));
+        };
+        std::priority_queue<Piece const*, std::vector<Piece const*>, decltype(ends_earlier)> whole(ends_earlier);
+        Piece const* growing = nullptr;
+        for (auto next = pieces.begin();;) {
+            for (; next != pieces.end() && next->name.base <= stream.position; ++next)
+                if (next->name.count)
+                    whole.push(&*next);
+                else
+                    growing = &*next;
+            Piece const* piece = nullptr;
+            if (!whole.empty() && whole.top()->name.end() > stream.position) {
+                piece = whole.top();
+                whole.pop();
+            } else if (growing != nullptr) {
+                piece = std::exchange(growing, nullptr);
+                if (piece->key == stream.object && piece->size_bytes <= stream.offset)
                     continue;
-                if (piece.key == stream.object && piece.size_bytes <= stream.offset)
-                    continue;
-                auto const before = stream.position;
-                auto const read = read_piece(window, piece, stream, newest_at, visit);
-                if (!read || !*read)
-                    return read;
-                if (stream.position > before) {
-                    moved = true;
-                    break;
-                }
+            } else {
+                return true;
             }
+            auto const read = read_piece(window, *piece, stream, newest_at, visit);
+            if (!read || !*read)
+                return read;
         }
-        return true;
-    }
-
-    /// Of the growing pieces only the one begun last before a position: a writer never goes back to an earlier one.
-    static auto may_hold(Piece const& piece, std::uint64_t position, std::vector<Piece> const& pieces) -> bool {
-        if (piece.name.base > position)
-            return false;
-        if (piece.name.count)
-            return piece.name.base + *piece.name.count > position;
-        return std::none_of(pieces.begin(), pieces.end(), [&](Piece const& other) {
-            return !other.name.count && other.name.base > piece.name.base && other.name.base <= position;
-        });
     }
 
     auto read_piece(Base_Window window,
@@ -375,6 +443,7 @@ class Raw_Reader {
 
     Storage const& storage_;
     Log_Paths const& paths_;
+    std::chrono::milliseconds const whole_list_interval_;
 };
 
 } // namespace memfs_cache

@@ -22,8 +22,12 @@ struct Segment_Name {
     std::uint64_t base = 0;
     std::optional<std::uint64_t> count; ///< absent while the piece may grow
 
+    /// Position behind the last event of a piece that never changes.
+    [[nodiscard]] auto end() const noexcept -> std::uint64_t { return base + count.value_or(0); }
     [[nodiscard]] auto text() const -> std::string;
     [[nodiscard]] static auto parse(std::string_view file_name) -> std::optional<Segment_Name>;
+    /// Of a piece in a form that this version cannot read, such as a compressed one: {name}.jsonl.{form}
+    [[nodiscard]] static auto parse_unreadable(std::string_view file_name) -> std::optional<Segment_Name>;
 };
 
 /// Name of the compatibility layout, one file an event: {event_ms}__{event_id}.json
@@ -42,6 +46,8 @@ struct Segment_Header {
     /// No event of the stream before this piece is newer, so that who looks for newer ones may begin here. Nothing if
     /// that is not known.
     std::optional<Utc_Time> newest_before;
+    /// When the piece was put together from smaller ones; nothing for all others.
+    std::optional<Utc_Time> composed_at = std::nullopt;
 
     friend auto operator==(Segment_Header const&, Segment_Header const&) -> bool = default;
 };

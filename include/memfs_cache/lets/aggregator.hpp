@@ -27,14 +27,19 @@ class LETS_Aggregator {
   public:
     using Answer = Window_Result<Summary>;
 
+    /// Made before the first event is recorded: where a half-hour is many objects, the log stores now and then what an
+    /// open one adds up to, and learns from here how.
     /// @param  cache_bytes  how much of saved windows is kept decoded, measured by their stored size
     LETS_Aggregator(Storage& storage, Event_Log<Storage>& log, std::size_t cache_bytes = 64 << 20)
-        : storage_(storage), log_(log), cache_(cache_bytes) {}
+        : storage_(storage), log_(log), cache_(cache_bytes) {
+        log_.sum_up_streams([] { return std::make_unique<Own_Stream_Summary>(); });
+    }
 
     /// The numbers of a window, complete to the moment of the call.
     /// @errors invalid_argument if it lies in the future; what the storage says; corrupt_data naming the file
     /// Cost    saved: one list and one get, of no bytes when it was read before. Open: one list, and a read of what
-    ///         is new since the last question.
+    ///         is new since the last question; where each landing is an object, the first question of a process about a
+    ///         half-hour reads one summary and at most 31 parts for each writer.
     [[nodiscard]] auto query(Window const& window) -> Result<Answer> {
         if (window.start() > log_.clock()->now())
             return fail(Errc::invalid_argument, "window key: " + window.key() + " lies in the future");
@@ -112,6 +117,22 @@ class LETS_Aggregator {
         Version version;
     };
     using Saved_Ptr = std::shared_ptr<Saved const>;
+
+    /// What the log keeps of each stream that it writes.
+    class Own_Stream_Summary final : public Stream_Summary {
+      public:
+        [[nodiscard]] auto add(Raw_Event const& raw) -> Result<void> override {
+            if (auto const read = extract(raw, event_); !read)
+                return read.error();
+            transform(event_, summary_);
+            return {};
+        }
+        void append_members(std::string& out) const override { summary_.append_members(out); }
+
+      private:
+        Event event_;
+        Summary summary_;
+    };
 
     /// Decoded saved windows, the least recently used of them dropped first.
     class Cache {
@@ -265,6 +286,7 @@ class LETS_Aggregator {
     auto sum_raw(Saved_Window_Head& head, Summary& summary) -> Result<bool> {
         Read_State state;
         auto const base = Base_Window::containing(head.window.start());
+        (void)log_.compose(base); // where that fails it is read as it is
         auto const any = fold(base, state, summary);
         if (!any)
             return any.error();
@@ -348,7 +370,8 @@ class LETS_Aggregator {
         Summary summary;
         {
             std::unique_lock const lock(half_hour->mutex);
-            auto const any = fold(base, half_hour->state, half_hour->summary);
+            auto const begun = begin_with_partials(base, *half_hour);
+            auto const any = begun ? fold(base, half_hour->state, half_hour->summary) : begun.error();
             if (!any) {
                 // What was read half is worthless; the next question begins anew.
                 forget_open(open.window);
@@ -378,7 +401,26 @@ class LETS_Aggregator {
         Read_State state;
         Summary summary;
         bool any = false;
+        bool begun = false; ///< with what others have summed up
     };
+
+    /// The first question about an open half-hour does not read what its writers have summed up. Finals never do it.
+    auto begin_with_partials(Base_Window base, Open_Half_Hour& half_hour) -> Result<void> {
+        if (std::exchange(half_hour.begun, true))
+            return {};
+        auto const partials = log_.partials(base);
+        if (!partials)
+            return partials.error();
+        for (auto const& partial : *partials) {
+            auto const summary = Summary::from_object(partial.state);
+            if (!summary)
+                continue; // the events are there as well
+            half_hour.summary.merge(*summary);
+            half_hour.state.streams[partial.writer].position = partial.positions;
+            half_hour.any = true;
+        }
+        return {};
+    }
 
     auto open_half_hour(Base_Window base) -> std::shared_ptr<Open_Half_Hour> {
         std::unique_lock const lock(open_mutex_);

@@ -76,9 +76,6 @@ TEST_SUITE("events/event_log") {
         CHECK(world.try_open(options).error().code == Errc::invalid_argument);
         world.store.promised.conditional_put = false;
         CHECK(world.try_open().error().code == Errc::unsupported);
-        world.store.promised.conditional_put = true;
-        world.store.promised.append = false;
-        CHECK(world.try_open().error().code == Errc::unsupported);
         CHECK(world.files("").empty());
     }
 

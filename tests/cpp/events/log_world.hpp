@@ -131,6 +131,11 @@ struct World {
     }
 };
 
+/// The same on a store in which nothing can grow.
+struct Parts_World : World {
+    Parts_World() { store.promised.append = false; }
+};
+
 inline auto is_below(std::string const& key, std::string_view folder) -> bool {
     return key.starts_with(data_prefix + std::string(folder));
 }

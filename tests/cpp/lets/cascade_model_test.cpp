@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cascade under every disorder that the protocol of docs/format.md, "Windows", is made for: several processes on
 // one storage, each with a clock of its own, whose storage operations are interleaved at random; events that come late;
-// writes without an answer that land at once, later or never; processes that die anywhere. All of it follows from a
-// seed: MEMFS_CACHE_TEST_SEED is the first one, MEMFS_CACHE_TEST_ROUNDS how many.
+// writes without an answer that land at once, later or never; processes that die anywhere. Half of the runs are on a
+// storage where nothing grows, with parts that are composed and removed meanwhile. All of it follows from a seed: MEMFS_CACHE_TEST_SEED is the first one, MEMFS_CACHE_TEST_ROUNDS how many.
 //
 // What must hold is looked at with every answer and with every object that changes. That it is looked at is shown by
 // taking away one rule of the protocol at a time, in a storage that does not keep it: then runs go wrong.
@@ -12,6 +12,7 @@
 #include "support/test_event.hpp"
 #include "support/turns.hpp"
 #include "support/wrapped_storage.hpp"
+#include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/words.hpp>
@@ -41,10 +42,21 @@ struct Missing_Rule {
         condition, ///< puts are done whatever the precondition says
         object,    ///< puts are answered and not done
         listing,   ///< nobody finds them
+        // Of a storage where nothing grows:
+        composed_alone, ///< where a piece is composed, nobody finds any other of its stream
+        all_objects,    ///< every piece is read as a stream of its own, whatever it overlaps
+        no_patience,    ///< what was composed is removed at once
+        gone_is_empty,  ///< the same, and a piece that is gone reads as an empty one
+        partial_final,  ///< what a writer has summed up is saved as the window
     } kind = Kind::none;
     std::string_view part;
     std::string_view name;
     bool is_rare = false; ///< it takes thousands of runs to see it
+
+    [[nodiscard]] auto is_of_parts() const noexcept -> bool { return kind >= Kind::composed_alone; }
+    [[nodiscard]] auto removes_at_once() const noexcept -> bool {
+        return kind == Kind::no_patience || kind == Kind::gone_is_empty;
+    }
 };
 
 /// A storage with a rule missing.
@@ -53,12 +65,19 @@ class Careless_Storage {
     Careless_Storage(Delayed& inner, Missing_Rule const& missing) : inner_(inner), missing_(missing) {}
 
     auto get(Storage_Key const& key, Byte_Range range = {}) const -> Result<std::optional<Object>> {
-        return inner_.get(key, range);
+        if (auto const found = aliases_.find(key.str()); found != aliases_.end())
+            return sealed_as(key, inner_.get(Storage_Key(found->second)));
+        auto object = inner_.get(key, range);
+        if (object && !*object && misses(Missing_Rule::Kind::gone_is_empty, key.str()))
+            return std::optional(Object());
+        return object;
     }
     auto put(Storage_Key const& key, Byte_View bytes, Precondition const& when, Put_Options const& options = {})
         -> Result<Put_Outcome> {
         if (misses(Missing_Rule::Kind::object, key.str()))
             return Put_Outcome{Put_State::applied, {"never"}};
+        if (misses(Missing_Rule::Kind::partial_final, key.str()))
+            (void)save_partial(key.str(), bytes);
         return inner_.put(key, bytes, misses(Missing_Rule::Kind::condition, key.str()) ? Precondition::none() : when,
                           options);
     }
@@ -68,7 +87,16 @@ class Careless_Storage {
     }
     auto erase(Storage_Key const& key, Precondition const& when) -> Result<bool> { return inner_.erase(key, when); }
     auto list(List_Query const& query) const -> Result<Page> {
-        return misses(Missing_Rule::Kind::listing, query.prefix) ? Page() : inner_.list(query);
+        if (misses(Missing_Rule::Kind::listing, query.prefix))
+            return Page();
+        bool const hides = misses(Missing_Rule::Kind::composed_alone, query.prefix);
+        bool const renames = misses(Missing_Rule::Kind::all_objects, query.prefix);
+        if (hides || renames)
+            return page_of(query, hides ? composed_alone(query.prefix) : each_alone(query.prefix));
+        auto short_page = query; // so that much happens between two of them
+        if (query.prefix.find("/raw/") != std::string::npos)
+            short_page.limit = std::min<std::size_t>(query.limit, 3);
+        return inner_.list(short_page);
     }
     auto sync() -> Result<void> { return inner_.sync(); }
     auto capabilities() const -> Capabilities { return inner_.capabilities(); }
@@ -78,8 +106,99 @@ class Careless_Storage {
     [[nodiscard]] auto misses(Missing_Rule::Kind kind, std::string_view key) const -> bool {
         return missing_.kind == kind && key.find(missing_.part) != std::string_view::npos;
     }
+    [[nodiscard]] auto all(std::string const& prefix) const -> std::map<std::string, List_Item> {
+        std::map<std::string, List_Item> items;
+        for (auto& item : inner_.list({prefix, {}, 100'000}).value().items)
+            items[item.key] = item;
+        return items;
+    }
+    static auto name_of(std::string const& key) -> std::optional<Segment_Name> {
+        return Segment_Name::parse(key.substr(key.rfind('/') + 1));
+    }
+    static auto page_of(List_Query const& query, std::map<std::string, List_Item> const& items) -> Page {
+        Page page;
+        for (auto at = items.upper_bound(query.start_after); at != items.end(); ++at) {
+            if (page.items.size() == query.limit) {
+                page.next = page.items.back().key;
+                break;
+            }
+            page.items.push_back(at->second);
+        }
+        return page;
+    }
+
+    [[nodiscard]] auto composed_alone(std::string const& prefix) const -> std::map<std::string, List_Item> {
+        auto items = all(prefix);
+        std::map<std::string, Segment_Name> composed; // by folder, half-hour and writer
+        auto const stream_of = [](std::string const& key, Segment_Name const& name) {
+            return key.substr(0, key.rfind('/')) + Base_Window::containing(name.first_time).key() + name.writer;
+        };
+        for (auto const& [key, item] : items) {
+            auto const name = name_of(key);
+            auto const object = inner_.get(Storage_Key(key)).value();
+            if (!name || !object || object->bytes.find(R"(,"composed":)") == std::string::npos)
+                continue;
+            auto& longest = composed.try_emplace(stream_of(key, *name), *name).first->second;
+            if (name->end() > longest.end())
+                longest = *name;
+        }
+        std::erase_if(items, [&](auto const& entry) {
+            auto const name = name_of(entry.first);
+            auto const found = name ? composed.find(stream_of(entry.first, *name)) : composed.end();
+            return found != composed.end() && found->second.text() != name->text();
+        });
+        return items;
+    }
+
+    [[nodiscard]] auto each_alone(std::string const& prefix) const -> std::map<std::string, List_Item> {
+        std::map<std::string, List_Item> items;
+        for (auto& [key, item] : all(prefix)) {
+            auto name = name_of(key).value();
+            name.writer = to_hex(siphash24(Sip_Key{}, key));
+            name.base = 0;
+            auto const alias = key.substr(0, key.rfind('/') + 1) + name.text();
+            aliases_[alias] = key;
+            item.key = alias;
+            items[alias] = item;
+        }
+        return items;
+    }
+    /// The events of a piece at the positions of another name.
+    static auto sealed_as(Storage_Key const& key, Result<std::optional<Object>> piece)
+        -> Result<std::optional<Object>> {
+        if (!piece || !*piece)
+            return piece;
+        auto const name = name_of(key.str()).value();
+        auto const window = Base_Window::containing(name.first_time);
+        auto text = segment_header(name, window, {window.start(), {}});
+        auto const lines = std::exchange((*piece)->bytes, {});
+        std::uint64_t position = 0;
+        for (auto begin = lines.find('\n') + 1; begin < lines.size(); ++position) {
+            auto const end = lines.find('\n', begin);
+            auto line = lines.substr(begin, end - begin - Line_Seal::tail_bytes) + "}";
+            Line_Seal(name.writer, window).close_line(line, 0, position);
+            text += line;
+            begin = end + 1;
+        }
+        (*piece)->bytes = text;
+        return piece;
+    }
+
+    /// cache/model/data/partial/2026/02/13/14-00/{writer}.json as cache/model/data/aggregations/30min/2026/02/13/14-00.json
+    auto save_partial(std::string const& key, Byte_View text) -> Result<Put_Outcome> {
+        auto const partial = parse_partial(text).value();
+        auto const at = key.find("partial/");
+        auto const file = "30min/" + key.substr(at + 8, 16) + ".json";
+        auto bytes = Bytes();
+        Saved_Window_Head{"model", Window::from_file(file).value(), 0, earliest_time, 0, R"("covers":{})"}.append_to(
+            bytes);
+        Test_Summary::from_object(partial.state).value().append_members(bytes);
+        return inner_.put(Storage_Key(key.substr(0, at) + "aggregations/" + file), bytes + "}", Precondition::none());
+    }
+
     Delayed& inner_;
     Missing_Rule const& missing_;
+    mutable std::map<std::string, std::string> aliases_; ///< what is read under which other name
 };
 
 using Store = Wrapped_Storage<Careless_Storage>;
@@ -124,7 +243,8 @@ struct Known_Event {
 class World {
   public:
     explicit World(std::uint64_t seed, Missing_Rule const& missing_rule)
-        : dice(seed), missing(missing_rule), turns([this](std::size_t count) { return dice.below(count); }),
+        : dice(seed), missing(missing_rule), in_parts(seed % 2 == 0 || missing_rule.is_of_parts()),
+          turns([this](std::size_t count) { return dice.below(count); }),
           // Before the edge of a year, of a month, and of an ISO week.
           start(at(dice.one_of({"2025-12-31T20:00", "2026-02-28T19:00", "2026-03-01T21:00"}))), now(start) {}
 
@@ -151,6 +271,11 @@ class World {
     /// Sees every change of an object: what may only move forward does, and what is saved is what was promised.
     void on_change(std::string const& key, std::optional<Byte_View> bytes) {
         bool const latest = is_below(key, "/latest/");
+        if (is_below(key, "/raw/")) {
+            tally.removed += !bytes;
+            tally.composed += bytes && bytes->find(R"(,"composed":)") != std::string_view::npos;
+        }
+        tally.partials += bytes && is_below(key, "/partial/");
         if (is_below(key, "/state/ledger.json")) {
             auto const until = bytes ? parse_ledger(*bytes).value() : earliest_time;
             note(until >= closed_until, "the ledger went back");
@@ -216,6 +341,7 @@ class World {
     };
     Dice dice;
     Missing_Rule const& missing;
+    bool const in_parts; ///< nothing can grow: each landing is an object
     Turns turns;
     Storage_Memory memory;
     Utc_Time const start;
@@ -226,7 +352,7 @@ class World {
     Utc_Time closed_until = earliest_time;
     std::string problem;
     struct Tally {
-        int finals = 0, open = 0, revised = 0, deaths = 0;
+        int finals = 0, open = 0, revised = 0, deaths = 0, composed = 0, removed = 0, partials = 0;
     } tally; ///< what came about: a test of nothing would be green, too
 };
 
@@ -238,15 +364,20 @@ class Process {
     Process(World& world, std::chrono::minutes skew, Weather weather)
         : world_(world), skew_(skew), delayed_(world.memory),
           careless_(delayed_, weather == Weather::foul ? world.missing : no_rule_missing), store_(careless_),
+          careful_(delayed_, no_rule_missing), composing_store_(careful_),
           clock_(std::make_shared<Manual_Clock>(world.now + skew)) {
         delayed_.applied = [this](Storage_Key const& key, std::optional<Byte_View> bytes) {
             world_.on_change(key.str(), bytes);
         };
         auto options = testing::quiet_log(); // everything is done by the actor, nothing in the background
         options.new_writer_id = [this] { return to_hex(world_.dice.generator()); };
+        options.parts = limits_;
+        store_.promised.append = !world.in_parts;
         if (weather == Weather::foul) {
             delayed_.fate = [this] { return fate(); };
-            store_.hook = [this](Store::Operation operation, std::string const& key) { return before(operation, key); };
+            store_.hook = composing_store_.hook = [this](Store::Operation operation, std::string const& key) {
+                return before(operation, key);
+            };
             mode_ = world.dice.one_of({Mode::straight_through, Mode::buffered, Mode::durable});
             store_.promised.survives_process = mode_ != Mode::straight_through;
             if (mode_ == Mode::durable)
@@ -295,6 +426,16 @@ class Process {
         check([&](Window const& window) { return aggregator_->rebuild(window); });
     }
     void adopt() { (void)tolerate(log_->adopt_dead_writers()); }
+    /// Composes and removes what may be in a half-hour.
+    void tidy(Base_Window window) {
+        if (tolerate(composer_.compose(window)) && !died_)
+            (void)tolerate(composer_.remove_composed(window));
+    }
+    void tidy() {
+        auto const windows = log_->windows(earliest_time, latest_time);
+        if (world_.in_parts && tolerate(windows) && !died_ && !windows->empty())
+            tidy((*windows)[world_.dice.below(windows->size())]);
+    }
 
     /// Ends in an orderly way, as far as the storage lets it.
     void close() {
@@ -394,6 +535,13 @@ class Process {
             delayed_.land(dice.below(delayed_.on_the_way()));
         if (mode_ == Mode::buffered && log_ && dice.per_mille(30))
             record();
+        if (world_.in_parts && operation == Store::Operation::get && is_below(key, "/raw/") && dice.per_mille(30) &&
+            !std::exchange(tidies_, true)) {
+            tidy(Raw_Reader(store_, paths_)
+                     .window_of(key)
+                     .value()); // and another one composes and removes what is being read
+            tidies_ = false;
+        }
         bool const writes = operation == Store::Operation::put || operation == Store::Operation::append;
         if (writes && is_below(key, "/writers/"))
             manifests_.insert(key);
@@ -431,9 +579,16 @@ class Process {
     Delayed delayed_;
     Careless_Storage careless_;
     Store store_;
+    Careless_Storage careful_; ///< for those who compose: a rule that readers miss is not theirs
+    Store composing_store_;
     std::shared_ptr<Manual_Clock> clock_;
+    Log_Paths const paths_{"cache", Namespace_Name("model")};
+    /// Clocks are wrong by more than an hour here, and a listing may take as long.
+    Part_Limits const limits_{5, 3, 1 << 20, world_.missing.removes_at_once() ? 0h : 24h};
+    Composer<Store> composer_{composing_store_, paths_, *clock_, limits_};
     Mode mode_ = Mode::straight_through;
     bool died_ = false;
+    bool tidies_ = false;
     std::set<std::string> manifests_;
     Events unflushed_;
     std::unique_ptr<Log> log_;
@@ -450,8 +605,10 @@ void run_machine(World& world, bool writes, std::chrono::minutes skew, int steps
                 process.record();
             else if (writes && what < 65)
                 process.flush();
-            else if (what < 94)
+            else if (what < 90)
                 process.ask();
+            else if (what < 94)
+                process.tidy();
             else if (what < 96)
                 process.rebuild();
             else if (what < 99)
@@ -503,6 +660,13 @@ void check_at_rest(World& world) {
     for (auto const& entry : before)
         remove(world.memory, entry.first).value();
     Process second(world, 0min, Process::Weather::fair);
+    if (world.in_parts) // composed by the first one, and a day ago
+        for (auto const base : second.log().windows(earliest_time, latest_time).value()) {
+            Manual_Clock const later(world.now + 48h);
+            Log_Paths const paths("cache", Namespace_Name("model"));
+            promise(Composer<Storage_Memory>(world.memory, paths, later).remove_composed(base).value(),
+                    "what was composed cannot be removed");
+        }
     ask_all(second);
     promise(saved_windows(world) == before, "windows that were deleted came back with other bytes");
 }
@@ -529,6 +693,9 @@ auto problem_of(std::uint64_t seed, Missing_Rule const& missing, World::Tally& t
     total.open += world.tally.open;
     total.revised += world.tally.revised;
     total.deaths += world.tally.deaths;
+    total.composed += world.tally.composed;
+    total.removed += world.tally.removed;
+    total.partials += world.tally.partials;
     return {};
 }
 
@@ -555,6 +722,7 @@ TEST_SUITE("lets/cascade model") {
             CHECK_MESSAGE(problem.empty(), "seed " << seed << ": " << problem);
         }
         CHECK(std::min({total.finals, total.open, total.revised, total.deaths}) > 0);
+        CHECK(std::min({total.composed, total.removed, total.partials}) > 0);
     }
 
     TEST_CASE("without a rule of the protocol runs go wrong") {
@@ -568,6 +736,12 @@ TEST_SUITE("lets/cascade model") {
             Missing_Rule{object, "/writers/", "half-hours are registered before events land"},
             Missing_Rule{object, "/late/", "what lands behind the closing leaves a mark"},
             Missing_Rule{listing, "/late/", "marks are counted"},
+            Missing_Rule{composed_alone, "/raw/",
+                         "a composed piece stands for nothing but the positions that it holds"},
+            Missing_Rule{all_objects, "/raw/", "each position is taken once, in however many pieces it lies"},
+            Missing_Rule{no_patience, "/raw/", "what was composed stays for those who have listed it", true},
+            Missing_Rule{gone_is_empty, "/raw/", "who misses a piece that was listed lists anew"},
+            Missing_Rule{partial_final, "/partial/", "what is saved is built from parts only"},
         };
         auto const first = number_from_environment("MEMFS_CACHE_TEST_SEED", 1);
         auto const rounds = number_from_environment("MEMFS_CACHE_TEST_ROUNDS", 0);

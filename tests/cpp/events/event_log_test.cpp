@@ -724,6 +724,45 @@ TEST_SUITE("events/event_log") {
         CHECK(world.files("writers/").empty());
     }
 
+    TEST_CASE("of a machine that fell silent each half-hour is adopted when it is over, and all after a day") {
+        World world;
+        auto const log = world.open();
+        auto const tomorrow = at("2026-02-14T13:00"); // its clock, or that of a client, runs ahead
+        record(*log, two.start(), "a");
+        record(*log, tomorrow, "b");
+        REQUIRE(log->flush());
+        auto const changed = world.clock->now();
+        auto const path = data_prefix + world.files("writers/").begin()->first;
+        auto manifest = Writer_Manifest::from_json(read(world.memory, path).value().value()).value();
+        manifest.process.host = "elsewhere";
+        REQUIRE(write(world.memory, path, manifest.to_json()));
+        auto const next = world.open();
+        auto const left = [&] {
+            REQUIRE(next->adopt_dead_writers());
+            auto const text = read(world.memory, path).value();
+            return text ? Writer_Manifest::from_json(*text).value().open : std::set<Base_Window>();
+        };
+        world.close_ledger(two.end());
+        world.clock->set(two.end() + 1h - 1ms);
+        CHECK(left().size() == 2);
+        world.clock->set(two.end() + 1h);
+        CHECK(left() == std::set{Base_Window::containing(tomorrow)});
+        CHECK(world.late(two.start(), two.end()).revision == 1);
+        world.clock->set(changed + 24h - 1ms); // of the writer's last word, not of the adopter's
+        CHECK(left().size() == 1);
+        world.clock->set(changed + 24h);
+        CHECK(left().empty());
+        CHECK(world.files("writers/").empty());
+
+        // It lives after all: the half-hour is entered again before more lands in it, under the same id.
+        manifest.process = Process_Identity::current();
+        REQUIRE(write(world.memory, path, manifest.to_json()));
+        record(*log, two.start() + 1s, "c");
+        REQUIRE(log->flush());
+        CHECK(data_prefix + world.files("writers/").begin()->first == path);
+        CHECK(stored_names(*log, two) == each_once({"a", "c"}));
+    }
+
     TEST_CASE("damage in the events of one dead writer keeps no other from being adopted") {
         World world;
         for (auto const* time : {"2026-02-13T14:00", "2026-02-13T14:30"}) {

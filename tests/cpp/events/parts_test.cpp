@@ -206,6 +206,30 @@ TEST_SUITE("events/parts") {
         CHECK(world.files("raw/").begin()->first.find("fedcba9876543210") != std::string::npos);
     }
 
+    TEST_CASE("a part that may lie under an id that somebody else has taken is looked for there first (H5)") {
+        Parts_World world;
+        auto const log = world.open();
+        bool answers = false;
+        world.store.hook = [&](World::Operation operation, std::string const& key) {
+            bool const is_part = operation == World::Operation::put && is_below(key, "raw/");
+            return World::Verdict{is_part && !answers ? World::Verdict::Kind::unknown_after
+                                                      : World::Verdict::Kind::go_on};
+        };
+        record(*log, two.start(), "a"); // is stored, but nobody says so
+        CHECK(log->flush().has_error());
+        auto const manifest = data_prefix + world.files("writers/").begin()->first;
+        auto foreign = Writer_Manifest::from_json(read(world.memory, manifest).value().value()).value();
+        foreign.nonce = "0123456789abcdef";
+        REQUIRE(write(world.memory, manifest, foreign.to_json()));
+        answers = true;
+        record(*log, two.start(), "b");
+        record(*log, half_past_two.start(), "c"); // is to be entered in the manifest
+        REQUIRE(log->flush());
+        CHECK(world.files("writers/").size() == 2);
+        CHECK(stored_names(*log, two) == each_once({"a", "b"}));
+        CHECK(stored_names(*log, half_past_two) == each_once({"c"}));
+    }
+
     TEST_CASE("every 32 parts their writer stores what they add up to, and says how many events that are (H17)") {
         Parts_World world;
         auto const log = world.open(with_id("0123456789abcdef"));
@@ -314,6 +338,39 @@ TEST_SUITE("events/parts") {
         REQUIRE(one->flush());
         seen.listed_whole = *seen.listed_whole - 24h;
         CHECK(stored_names(*other, two, seen) == each_once({"older"}));
+    }
+
+    TEST_CASE(
+        "who wants the newest minute of a long stream reads little more than its parts, and then the new ones (H31)") {
+        Parts_World world;
+        auto const log = world.open();
+        auto const land = [&](int second) {
+            record(*log, two.start() + std::chrono::seconds(second), std::to_string(second));
+            REQUIRE(log->flush());
+        };
+        for (int second = 0; second < 1'500; ++second)
+            land(second);
+        Read_State seen;
+        auto const newest = [&](int after) {
+            Names names;
+            auto const before = world.memory.counters().reads;
+            log->read(
+                   two, seen,
+                   [&](Raw_Event const& event) -> Result<void> {
+                       ++names[name_in(event.json)];
+                       return {};
+                   },
+                   two.start() + std::chrono::seconds(after))
+                .value();
+            return std::pair(std::move(names), world.memory.counters().reads - before);
+        };
+        auto const [names, reads] = newest(1'439);
+        for (int second = 1'440; second < 1'500; ++second)
+            CHECK(names.at(std::to_string(second)) == 1);
+        CHECK(reads < 60 + 20);
+        for (int second = 1'500; second < 1'505; ++second)
+            land(second);
+        CHECK(newest(1'444) == std::pair(each_once({"1500", "1501", "1502", "1503", "1504"}), std::uint64_t{5}));
     }
 
     TEST_CASE("a piece in a form of later versions is refused by its name, never passed over") {

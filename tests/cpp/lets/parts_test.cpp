@@ -222,6 +222,34 @@ TEST_SUITE("lets/parts") {
         CHECK(bucket.files("raw/").size() == 6 + 3 + 1);
     }
 
+    TEST_CASE("a part that arrives a second time, after it was composed and removed, changes no byte (H13)") {
+        Bucket bucket;
+        Process writer(bucket);
+        for (int part = 0; part < 10; ++part)
+            writer.land(two.start() + std::chrono::seconds(part), std::to_string(part));
+        auto const parts = bucket.files("raw/");
+        auto const partial =
+            writer.log->paths().partial(Base_Window::containing(two.start()), "0123456789abcdef").str();
+        REQUIRE(write(bucket.memory, partial, R"({"v":1,"n":3,"state":{"total":9,"names":{"x":9}}})"));
+        writer.clock->set(two.end() + 2h);
+        CHECK(writer.ask().summary->total == 10);
+        auto const saved = bucket.files("aggregations/");
+        Manual_Clock const later(two.end() + 4h);
+        Composer<Store> composer(bucket.store, writer.log->paths(), later);
+        REQUIRE(composer.remove_composed(Base_Window::containing(two.start())).value());
+        CHECK(bucket.files("raw/").size() == 1);
+        CHECK(bucket.files("partial/").empty());
+
+        REQUIRE(write(bucket.memory, partial, R"({"v":1,"n":3,"state":{"total":9,"names":{"x":9}}})"));
+        for (auto const& [path, text] : parts) {
+            REQUIRE(write(bucket.memory, path, text));
+            for (auto const& entry : saved)
+                REQUIRE(remove(bucket.memory, entry.first));
+            CHECK(Process(bucket, two.end() + 5h).ask().summary->names.distinct() == 10);
+            CHECK(bucket.files("aggregations/") == saved);
+        }
+    }
+
     TEST_CASE("a million events at a thousand a second cost one writer at most 1,100 writes of all kinds") {
         Bucket bucket;
         Process_Of<Plain_Event, Plain_Summary> writer(bucket, two.start() + 20min);

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct Token_Options {
     std::string created_by;
     std::int64_t expires_at = 0;
     std::string metadata = "{}";
+    std::int64_t block_size = 0;
+    std::optional<std::int64_t> older_than_seconds;
     Use_Of_Token use;
     std::size_t most_events = 100;
 };
@@ -52,7 +55,10 @@ auto text_of(Utc_Time time) -> std::string {
 
 auto uses(Token const& token) -> std::string {
     auto text = std::to_string(token.usage_count);
-    return token.remaining ? text + " of " + std::to_string(token.usage_limit) : text + ", not limited";
+    text += token.remaining ? " of " + std::to_string(token.usage_limit) : std::string(", not limited");
+    if (auto const leased = token.usage_count - token.usage_count_min; leased > 0)
+        text += ", " + std::to_string(leased) + " leased";
+    return text;
 }
 
 void show(Token const& token) {
@@ -78,8 +84,13 @@ void show_line(Token const& token) {
 }
 
 void show(Token_Event const& event) {
-    std::printf("%s  %-10s %s%s\n", text_of(event.timestamp).c_str(),
-                event.accepted() ? "granted" : event.rejection_reason.c_str(), harmless(event.action).c_str(),
+    auto const when = text_of(event.timestamp);
+    if (event.charged > 0) {
+        std::printf("%s  %-10s %s\n", when.c_str(), "charged", std::to_string(event.charged).c_str());
+        return;
+    }
+    std::printf("%s  %-10s %s%s\n", when.c_str(), event.accepted() ? "granted" : event.rejection_reason.c_str(),
+                harmless(event.action).c_str(),
                 event.transfer_id.empty() ? "" : ("  " + harmless(event.transfer_id)).c_str());
 }
 
@@ -112,8 +123,8 @@ auto create(Store_Tokens& tokens, Token_Options const& options) -> int {
     auto metadata = parse_object(options.metadata, "--metadata");
     if (!metadata)
         throw Failure{wrong_usage, fail(Errc::invalid_argument, "--metadata: give one JSON object")};
-    New_Token const wanted{limit_of(options), options.created_by, from_millis(options.expires_at),
-                           *std::move(metadata)};
+    New_Token const wanted{limit_of(options), options.created_by, from_millis(options.expires_at), *std::move(metadata),
+                           static_cast<std::uint64_t>(options.block_size)};
     return tell_token(options, tokens.create(options.name, wanted));
 }
 
@@ -146,6 +157,13 @@ auto set_limit(Store_Tokens& tokens, Token_Options const& options) -> int {
 
 auto reactivate(Store_Tokens& tokens, Token_Options const& options) -> int {
     return tell_token(options, tokens.reactivate(options.name, limit_of(options)));
+}
+
+auto settle(Store_Tokens& tokens, Token_Options const& options) -> int {
+    std::optional<std::chrono::milliseconds> leased_before;
+    if (options.older_than_seconds)
+        leased_before = std::chrono::seconds(*options.older_than_seconds);
+    return tell_token(options, tokens.settle(options.name, leased_before));
 }
 
 auto events(Store_Tokens& tokens, Token_Options const& options) -> int {
@@ -201,6 +219,9 @@ auto add_tokens(CLI::App& app) -> Subcommand {
     create_act.add_option("--expires-at", options->expires_at, "milliseconds since 1970, UTC; 0: never")
         ->check(whole_number);
     create_act.add_option("--metadata", options->metadata, "whatever belongs to it, as a JSON object");
+    create_act.add_option("--block-size", options->block_size, "uses that a process may lease at once; 0: none")
+        ->capture_default_str()
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}));
     add_act_on_one("show", "Say what a token is like", &show_one);
     add_act("list", "Every token, by name", &list);
     auto& use_act = add_act_on_one("use", "Use a token once; exit code 1 if it is refused", &use);
@@ -211,6 +232,10 @@ auto add_tokens(CLI::App& app) -> Subcommand {
     add_act_on_one("revoke", "Refuse a token from now on", &revoke);
     add_limit(add_act_on_one("limit", "Give a token another limit", &set_limit));
     add_limit(add_act_on_one("reactivate", "Make a revoked or used-up token usable again", &reactivate));
+    add_act_on_one("settle", "Charge in full what processes have leased that are gone", &settle)
+        .add_option("--older-than", options->older_than_seconds,
+                    "seconds: also what was leased so long ago by processes that may live; they lease anew")
+        ->check(whole_number);
     add_act_on_one("events", "Its last uses and refusals, newest first", &events)
         .add_option("--limit", options->most_events, "at most so many")
         ->capture_default_str()

@@ -59,8 +59,8 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "cache_hash": {"type": "string"},
                 "token_name": {"type": "string"},
                 "usage_limit": {"type": "integer", "description": "0: as often as one likes"},
-                "usage_count": {"type": "integer"},
-                "usage_count_min": {"type": "integer", "description": "the part of it that is certain to have been used"},
+                "usage_count": {"type": "integer", "description": "what processes have leased counts as used"},
+                "usage_count_min": {"type": "integer", "description": "the part of it that is not leased"},
                 "remaining": {"type": ["integer", "null"], "description": "null: not limited"},
                 "status": {"type": "string", "enum": ["active", "exhausted", "revoked", "expired"]},
                 "created_at": {"type": "integer", "description": "milliseconds since 1970, UTC, as the times below"},
@@ -90,7 +90,9 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "accepted": {"type": "boolean"},
                 "rejection_reason": {"type": "string"},
                 "ip_hash": {"type": "string", "description": "the first eight characters"},
-                "transfer_id": {"type": "string"}}})"},
+                "transfer_id": {"type": "string"},
+                "lease": {"type": "string", "description": "of a token with blocks: that it was granted from"},
+                "charged": {"type": "integer", "description": "uses of a lease that nobody heard of; 0: no charge"}}})"},
         {"Namespaces", R"({
             "type": "object", "properties": {
                 "namespaces": {"type": "array", "items": {"type": "string"}}}})"},

@@ -9,16 +9,47 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 namespace memfs_cache {
 namespace {
 
 constexpr std::array<std::string_view, 4> status_words{"active", "exhausted", "revoked", "expired"};
 
-auto remaining_of(std::uint64_t limit, std::uint64_t count) -> std::optional<std::uint64_t> {
-    if (limit == Token_Record::no_limit)
+auto lease_of(boost::json::value const& value) -> std::optional<Token_Lease> {
+    auto const* object = value.if_object();
+    if (object == nullptr)
         return std::nullopt;
-    return limit > count ? limit - count : 0;
+    Member_Reader reader(*object);
+    Token_Lease lease{
+        std::string(reader.text("id")),
+        reader.unsigned_number("granted"),
+        from_millis(reader.signed_number("at")),
+        {std::string(reader.text("host")), reader.signed_number("pid"), reader.unsigned_number("process_started")}};
+    bool const sound = reader.good() && !lease.id.empty() && lease.granted > 0 && is_storable(lease.at);
+    return sound ? std::optional(std::move(lease)) : std::nullopt;
+}
+
+void append_block_members(std::string& out, Token_Record const& token) {
+    out += R"(,"block_size":)";
+    append_json_number(out, token.block_size);
+    out.append(R"(,"recall":)").append(token.recall ? "true" : "false").append(R"(,"leases":[)");
+    for (auto const& lease : token.leases) {
+        out += &lease == token.leases.data() ? R"({"id":)" : R"(,{"id":)";
+        append_json_string(out, lease.id);
+        out += R"(,"granted":)";
+        append_json_number(out, lease.granted);
+        out += R"(,"at":)";
+        append_json_number(out, to_millis(lease.at));
+        out += R"(,"host":)";
+        append_json_string(out, lease.holder.host);
+        out += R"(,"pid":)";
+        append_json_number(out, lease.holder.pid);
+        out += R"(,"process_started":)";
+        append_json_number(out, lease.holder.started);
+        out += '}';
+    }
+    out += ']';
 }
 
 auto optional_json(std::optional<std::uint64_t> const& number) -> boost::json::value {
@@ -57,6 +88,31 @@ auto Token_Record::status_at(Utc_Time now) const noexcept -> Token_Status {
     return Token_Status::active;
 }
 
+auto Token_Record::leased() const noexcept -> std::uint64_t {
+    return std::accumulate(leases.begin(), leases.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, Token_Lease const& lease) { return sum + lease.granted; });
+}
+
+auto Token_Record::remaining() const noexcept -> std::optional<std::uint64_t> {
+    if (usage_limit == no_limit)
+        return std::nullopt;
+    return usage_limit - std::min(usage_limit, counted());
+}
+
+auto Token_Record::find_lease(std::string_view id) const noexcept -> Token_Lease const* {
+    auto const found = std::find_if(leases.begin(), leases.end(), [&](auto const& lease) { return lease.id == id; });
+    return found == leases.end() ? nullptr : &*found;
+}
+
+auto Token_Record::settle(std::string_view lease_id, std::uint64_t used) -> bool {
+    auto const* const lease = find_lease(lease_id);
+    if (lease == nullptr)
+        return false;
+    usage_count += used;
+    leases.erase(leases.begin() + (lease - leases.data()));
+    return true;
+}
+
 auto Token_Record::was_written_by(std::string_view write_id) const noexcept -> bool {
     return std::find(write_ids.begin(), write_ids.end(), write_id) != write_ids.end();
 }
@@ -79,7 +135,8 @@ auto Token_Record::to_json() const -> Bytes {
         out += name;
         append_json_number(out, value);
     };
-    text(R"({"v":1,"token_name":)", token_name);
+    // A process that knows nothing of leases must not write over them.
+    text(block_size == 0 ? R"({"v":1,"token_name":)" : R"({"v":2,"token_name":)", token_name);
     text(R"(,"cache_id":)", cache_id);
     text(R"(,"cache_hash":)", cache_hash);
     number(R"(,"usage_limit":)", usage_limit);
@@ -90,6 +147,8 @@ auto Token_Record::to_json() const -> Bytes {
     number(R"(,"revoked_at":)", to_millis(revoked_at));
     number(R"(,"last_used_at":)", to_millis(last_used_at));
     out.append(R"(,"metadata":)").append(metadata.empty() ? "{}" : json_text(metadata));
+    if (block_size > 0)
+        append_block_members(out, *this);
     out += R"(,"write_ids":[)";
     for (auto const& id : write_ids)
         text(&id == write_ids.data() ? "" : ",", id);
@@ -102,7 +161,8 @@ auto Token_Record::parse(Byte_View text) -> Result<Token_Record> {
         return object.error();
     Member_Reader reader(*object);
     Token_Record record;
-    if (reader.unsigned_number("v") != 1)
+    auto const version = reader.unsigned_number("v");
+    if (version != 1 && version != 2)
         reader.refuse("v");
     auto const time = [&](std::string_view name) {
         auto const at = from_millis(reader.signed_number(name));
@@ -126,6 +186,17 @@ auto Token_Record::parse(Byte_View text) -> Result<Token_Record> {
             record.write_ids.emplace_back(*one);
         else
             reader.refuse("write_ids");
+    if (version == 2) {
+        record.block_size = reader.unsigned_number("block_size");
+        if (record.block_size == 0)
+            reader.refuse("block_size");
+        record.recall = reader.flag("recall");
+        for (auto const& value : reader.array("leases"))
+            if (auto lease = lease_of(value))
+                record.leases.push_back(*std::move(lease));
+            else
+                reader.refuse("leases");
+    }
     if (auto const name = parse_token_name(record.token_name); !name || *name != record.token_name)
         reader.refuse("token_name");
     if (!reader.good())
@@ -139,8 +210,9 @@ auto Token::of(Token_Record const& record, Utc_Time now, std::string_view share_
     token.cache_hash = record.cache_hash;
     token.token_name = record.token_name;
     token.usage_limit = record.usage_limit;
-    token.usage_count = token.usage_count_min = record.usage_count;
-    token.remaining = remaining_of(record.usage_limit, record.usage_count);
+    token.usage_count = record.counted();
+    token.usage_count_min = record.usage_count;
+    token.remaining = record.remaining();
     token.status = record.status_at(now);
     token.created_at = record.created_at;
     token.created_by = record.created_by;

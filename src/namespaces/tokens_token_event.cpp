@@ -33,6 +33,11 @@ void Token_Event::append_json(std::string& out) const {
     text(R"(,"rejection_reason":)", rejection_reason);
     text(R"(,"ip_hash":)", ip_hash);
     text(R"(,"transfer_id":)", transfer_id);
+    text(R"(,"lease":)", lease);
+    if (charged > 0) {
+        out += R"(,"charged":)";
+        append_json_number(out, charged);
+    }
     out += '}';
 }
 
@@ -43,13 +48,15 @@ auto Token_Event::read(Raw_Event const& raw) -> Result<void> {
     Member_Reader reader(*object);
     timestamp = from_millis(reader.signed_number("timestamp"));
     token_name = reader.text("token_name");
-    for (auto const& [name, to] : {std::pair{"action", &action}, std::pair{"rejection_reason", &rejection_reason},
-                                   std::pair{"ip_hash", &ip_hash}, std::pair{"transfer_id", &transfer_id}}) {
+    for (auto const& [name, to] :
+         {std::pair{"action", &action}, std::pair{"rejection_reason", &rejection_reason},
+          std::pair{"ip_hash", &ip_hash}, std::pair{"transfer_id", &transfer_id}, std::pair{"lease", &lease}}) {
         if (object->contains(name))
             *to = reader.text(name);
         else
             to->clear();
     }
+    charged = object->contains("charged") ? reader.unsigned_number("charged") : 0;
     if (!reader.good())
         return fail(Errc::corrupt_data,
                     "an event of a token: member '" + std::string(reader.first_bad()) + "' is wrong");
@@ -63,11 +70,14 @@ auto Token_Event::to_json() const -> boost::json::object {
             {"accepted", accepted()},
             {"rejection_reason", rejection_reason},
             {"ip_hash", ip_hash.substr(0, 8)}, // enough to see whether two are one, too little to look it up elsewhere
-            {"transfer_id", transfer_id}};
+            {"transfer_id", transfer_id},
+            {"lease", lease},
+            {"charged", charged}};
 }
 
 void Token_Figures::add(Token_Figures const& other) noexcept {
     accepted += other.accepted;
+    charged += other.charged;
     for (auto const& refusal : refusals)
         this->*refusal.count += other.*refusal.count;
 }
@@ -88,6 +98,7 @@ void Tokens_Summary::add(Token_Event const& event) {
     auto& figures = tokens[event.token_name];
     if (event.accepted())
         ++figures.accepted;
+    figures.charged += event.charged;
     for (auto const& refusal : refusals)
         if (event.rejection_reason == refusal.reason)
             ++(figures.*refusal.count);
@@ -111,6 +122,10 @@ void Tokens_Summary::append_members(std::string& out) const {
             out.append(",\"").append(refusal.reason).append("\":");
             append_json_number(out, figures.*refusal.count);
         }
+        if (figures.charged > 0) {
+            out += R"(,"charged":)";
+            append_json_number(out, figures.charged);
+        }
         out += '}';
     }
     out += '}';
@@ -130,6 +145,8 @@ auto Tokens_Summary::from_object(boost::json::object const& object) -> Result<To
         figures.accepted = counts.unsigned_number("accepted");
         for (auto const& refusal : refusals)
             figures.*refusal.count = counts.unsigned_number(refusal.reason);
+        if (members->contains("charged"))
+            figures.charged = counts.unsigned_number("charged");
         if (!counts.good())
             reader.refuse("tokens");
     }

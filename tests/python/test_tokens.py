@@ -370,12 +370,25 @@ def test_the_command_says_in_words_what_a_terminal_may_show(store, command):
     assert len(said("events", "a").splitlines()) == 4 and "\x1b" not in said("events", "a")
 
 
+def test_what_a_killed_server_had_leased_is_charged(store, start_server):
+    server = start_server(store)
+    create(server, "hot", 100, block_size=10)
+    assert use(server, "hot")["remaining"] == 99
+    server.kill()
+    settled, = store.tokens("settle", "hot")
+    assert settled["usage_count"] == settled["usage_count_min"] >= 1
+    events = store.tokens("events", "hot")
+    assert sum(event["charged"] + event["accepted"] for event in events) == settled["usage_count"]
+    assert store.tokens("settle", "hot", "--older-than", "0") == [settled]
+
+
 @pytest.mark.parametrize("words, exit_code", [
     ([], 2), (["unknown"], 2), (["create"], 2), (["create", "a"], 2), (["create", "a", "-1"], 2), (["create", "a", "x"], 2),
     (["create", "a", "--limit=-1"], 2), (["create", "a", "99999999999999999999"], 2), (["limit", "a", "-1"], 2), (["reactivate", "a", "-1"], 2),
     (["create", "a b", "1"], 2), (["create", "a" * 129, "1"], 2), (["create", MARKUP, "1"], 2), (["create", "a", "1", "--metadata", "[]"], 2),
     (["create", "a", "1", "--expires-at", "-5"], 2), (["use"], 2), (["events", "a", "--limit", "0"], 2),
-    (["show", "none"], 1), (["revoke", "none"], 1), (["limit", "none", "1"], 1), (["reactivate", "none", "1"], 1), (["events", "none"], 1),
+    (["show", "none"], 1), (["revoke", "none"], 1), (["limit", "none", "1"], 1), (["reactivate", "none", "1"], 1), (["events", "none"], 1), (["settle", "none"], 1),
+    (["settle", "a", "--older-than", "-1"], 2), (["create", "a", "1", "--block-size", "-1"], 2),
 ])
 def test_wrong_words_and_missing_tokens_are_told_apart(store, words, exit_code):
     assert store.tokens(*words, exit_code=exit_code) == []

@@ -10,6 +10,19 @@ from conftest import NOON
 from memfs_cache import Already_Exists, Cache_Service, Invalid_Argument, Not_Found, Storage_Disk
 
 
+def test_uses_of_a_token_with_blocks_are_leased_and_go_back(cache, clock):
+    tokens = cache.tokens
+    assert tokens.create("hot", 1000, block_size=100).usage_count == 0
+    assert tokens.use("hot").remaining == 999
+    leased = tokens.lookup("hot")
+    assert leased is not None and (leased.usage_count, leased.usage_count_min) in [(100, 0), (1, 1)]  # after a second
+    assert len(tokens.events("hot")[0].lease) == 14
+    assert tokens.aggregation("hot", "daily", "2026-02-14").charged == 0
+    assert cache.create_token("warm", 1, block_size=1).remaining == 1
+    with pytest.raises(Invalid_Argument):
+        tokens.create("cold", 1, block_size=-1)
+
+
 def test_a_token_lives_through_all_its_states(cache, clock):
     tokens = cache.tokens
     token = tokens.create("Community-X", 2, created_by="ann", expires_at=NOON + 1000, metadata={"plan": ["free", 1]})

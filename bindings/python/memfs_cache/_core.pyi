@@ -230,6 +230,7 @@ class Tokens(metaclass=_Class):
         created_by: str = "",
         expires_at: _Time = 0,
         metadata: dict[str, Any] | None = None,
+        block_size: int = 0,
     ) -> Token: ...
     def lookup(self, name: str) -> Token | None: ...
     def use(

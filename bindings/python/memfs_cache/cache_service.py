@@ -170,10 +170,16 @@ class Cache_Service(_core.Service):
         return self.analytics(namespace).aggregation(window_type, window_key)
 
     def create_token(
-        self, name: str, limit: int, created_by: str = "", expires_at: Time = 0, metadata: dict[str, Any] | None = None
+        self,
+        name: str,
+        limit: int,
+        created_by: str = "",
+        expires_at: Time = 0,
+        metadata: dict[str, Any] | None = None,
+        block_size: int = 0,
     ) -> Token:
         """See Tokens.create."""
-        return self.tokens.create(name, limit, created_by, expires_at, metadata)
+        return self.tokens.create(name, limit, created_by, expires_at, metadata, block_size)
 
     def lookup_token(self, name: str) -> Token | None:
         """See Tokens.lookup."""

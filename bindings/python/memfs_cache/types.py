@@ -105,8 +105,8 @@ class Token(Answer):
     cache_hash: str
     token_name: str
     usage_limit: int  # 0: any number of uses
-    usage_count: int
-    usage_count_min: int  # the part of usage_count that is certain
+    usage_count: int  # what processes have leased counts as used
+    usage_count_min: int  # the part of usage_count that is not leased
     remaining: int | None  # None: not limited
     status: str  # active, exhausted, revoked or expired
     created_at: int
@@ -130,7 +130,7 @@ class Token_Use(Answer):
 
 @dataclass(frozen=True)
 class Token_Event(Answer):
-    """A use of a token, or the refusal of one."""
+    """A use of a token, the refusal of one, or uses that were charged because who leased them is gone."""
 
     timestamp: int
     token_name: str
@@ -139,6 +139,8 @@ class Token_Event(Answer):
     rejection_reason: str
     ip_hash: str  # its first 8 digits
     transfer_id: str
+    lease: str  # of a token with blocks: that it was granted from
+    charged: int  # uses of a lease that nobody heard of; 0: no charge
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class Token_Figures(Answer):
     exhausted: int
     expired: int
     revoked: int
+    charged: int  # uses of leases whose holders are gone, and that no event speaks of
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,20 @@ auto answer(Tokens_Handle const& self, char const* type, Ask const& ask) -> py::
     return to_answer(type, waiting([&] { return ask(*self.tokens); }).to_json());
 }
 
-auto create(
-    Tokens_Handle const& self, Text name, Whole limit, Text created_by, Time expires_at, py::object const& metadata)
-    -> py::object {
+auto create(Tokens_Handle const& self,
+            Text name,
+            Whole limit,
+            Text created_by,
+            Time expires_at,
+            py::object const& metadata,
+            Whole block_size) -> py::object {
     New_Token wanted;
     wanted.limit = limit_of(limit);
     wanted.created_by = created_by.value;
     wanted.expires_at = expires_at.value;
     if (!metadata.is_none())
         wanted.metadata = to_json(metadata.cast<py::dict>()).as_object();
+    wanted.block_size = at_least(0, block_size, "block_size");
     return answer(self, "Token", [&](auto& tokens) { return tokens.create(name.value, wanted); });
 }
 
@@ -65,9 +70,10 @@ Every call may be made from any thread.)";
             "__call__", [](Tokens_Handle const& self, Text name) { return tokens_of(self.service, name.value); },
             "name"_a, "The tokens of another namespace of the same service.")
         .def("create", &create, "name"_a, "limit"_a, "created_by"_a = Text{""}, "expires_at"_a = Time{},
-             "metadata"_a = py::none(), R"(Creates a token.
+             "metadata"_a = py::none(), "block_size"_a = Whole{0}, R"(Creates a token.
 
-limit: uses that it grants, 0 for any number; expires_at: epoch milliseconds or a datetime with a zone, 0 for never.
+limit: uses that it grants, 0 for any number; expires_at: epoch milliseconds or a datetime with a zone, 0 for never;
+block_size: how many uses a process may lease at once and then grant without writing, 0 to write every use.
 Raises Already_Exists if there is a token of this name.)")
         .def(
             "lookup",
@@ -126,7 +132,8 @@ then nothing is granted.)")
                 return to_answer("Token_Figures", {{"accepted", figures.accepted},
                                                    {"exhausted", figures.exhausted},
                                                    {"expired", figures.expired},
-                                                   {"revoked", figures.revoked}});
+                                                   {"revoked", figures.revoked},
+                                                   {"charged", figures.charged}});
             },
             "name"_a, "window_type"_a, "window_key"_a, "How often a token was used and refused in a window.")
         .def("__repr__",

@@ -25,8 +25,8 @@ constexpr std::size_t callers = 16;
 
 template <class Storage>
 struct Desk {
-    explicit Desk(Storage made) : storage(std::move(made)) {
-        (void)tokens->create("community-x", {.limit = 1'000'000'000'000}).value();
+    explicit Desk(Storage made, std::uint64_t block_size = 0) : storage(std::move(made)) {
+        (void)tokens->create("community-x", {.limit = 1'000'000'000'000, .block_size = block_size}).value();
     }
     void use(std::size_t operations) const {
         for (std::size_t i = 0; i < operations; ++i)
@@ -120,8 +120,10 @@ class Bare_Counter {
 };
 
 struct On_Disk {
+    explicit On_Disk(std::uint64_t block_size = 0)
+        : ours(Storage_Disk::open(folder.path() / "ours").value(), block_size) {}
     testing::Scratch_Folder folder{std::filesystem::current_path()};
-    Desk<Storage_Disk> ours{Storage_Disk::open(folder.path() / "ours").value()};
+    Desk<Storage_Disk> ours;
     Bare_Counter bare{folder.path() / "bare"};
 };
 
@@ -136,6 +138,65 @@ auto use_durably() -> Sides {
                     for (std::size_t i = 0; i < own; ++i)
                         disk->bare.add();
                 });
+            }};
+}
+
+constexpr std::uint64_t block_size = 100'000; // uses in some tenths of a second
+
+/// What is left if nothing is counted: the events of the uses.
+template <class From_Callers>
+auto use_from_leases(From_Callers from_some) -> Sides {
+    auto const disk = std::make_shared<On_Disk>(block_size);
+    auto const record = [disk](std::size_t operations) {
+        Token_Event event;
+        event.token_name = "community-x";
+        event.lease = "0123456789abcd";
+        System_Clock const clock;
+        for (std::size_t i = 0; i < operations; ++i) {
+            event.timestamp = clock.now();
+            (void)disk->ours.tokens->log()
+                .record(event.timestamp, [&](std::string& out) { event.append_json(out); })
+                .value();
+        }
+    };
+    return {[disk, from_some](std::size_t operations) {
+                from_some(operations, [&](std::size_t own) { disk->ours.use(own); });
+            },
+            [from_some, record](std::size_t operations) { from_some(operations, record); }};
+}
+auto use_from_leases_alone() -> Sides {
+    return use_from_leases([](std::size_t operations, auto const& work) { work(operations); });
+}
+auto use_from_leases_by_many() -> Sides {
+    return use_from_leases([](std::size_t operations, auto const& work) { from_callers(operations, work); });
+}
+
+/// Without events: what the counting costs.
+auto take_from_leases() -> Sides {
+    struct Bank {
+        Storage_Memory memory;
+        Storage_Key const key{"token.json"};
+        std::unique_ptr<Token_Desk<Storage_Memory>> desk;
+        std::unique_ptr<Token_Block<Storage_Memory>> block;
+        std::atomic<std::uint64_t> count{0};
+    };
+    auto const bank = std::make_shared<Bank>();
+    Token_Record token;
+    token.token_name = "community-x";
+    token.block_size = block_size;
+    (void)bank->memory.put(bank->key, token.to_json(), Precondition::absent()).value();
+    bank->desk =
+        std::make_unique<Token_Desk<Storage_Memory>>(bank->memory, bank->key, std::make_shared<System_Clock>());
+    bank->block = std::make_unique<Token_Block<Storage_Memory>>(*bank->desk, Block_Terms{});
+    return {[bank](std::size_t operations) {
+                System_Clock const clock;
+                for (std::size_t i = 0; i < operations; ++i)
+                    if (!bank->block->take(clock.now(), std::chrono::steady_clock::now()).value()->outcome.success)
+                        throw std::runtime_error("a use was refused");
+            },
+            [bank](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(bank->count.fetch_add(1));
             }};
 }
 
@@ -171,6 +232,13 @@ auto tokens_rows() -> Rows {
              use_durably,
              {},
              3'200},
+            {"use a token from leases, disk, buffered", "the event, recorded", use_from_leases_alone, {}, 400'000},
+            {"use a token from leases, disk, buffered, 16 threads",
+             "the event, recorded",
+             use_from_leases_by_many,
+             {},
+             400'000},
+            {"take a use from a lease, without its event", "an atomic count", take_from_leases},
             {"list 1,000 tokens, disk", "open, read", list_from_disk}};
 }
 

@@ -52,6 +52,7 @@ struct House {
         made.root_prefix = std::move(root_prefix);
         made.clock = clock;
         made.tokens.share_url_base = "https://files.example/t/";
+        made.tokens.lease_idle = std::chrono::hours(1); // nothing goes back while a test looks
         return made;
     }
     void record(std::string_view target, int status) {

@@ -38,6 +38,26 @@ struct Door {
 } // namespace
 
 TEST_SUITE("http/token_routes") {
+    TEST_CASE("a token with blocks shows what is leased as used, and how much of that is certain") {
+        House house;
+        auto const made = house.json_of(
+            house.post("/tokens/create", R"({"token_name":"hot","usage_limit":1000,"block_size":100})"), 201);
+        CHECK(made.at("usage_count_min") == 0);
+        auto const use = house.json_of(house.post("/tokens/hot/use"));
+        CHECK(use.at("usage_count") == 1);
+        CHECK(use.at("remaining") == 999);
+        CHECK(house.json("/tokens/hot").at("usage_count") == 100);
+        CHECK(house.json("/tokens/hot").at("usage_count_min") == 0);
+        CHECK(house.cache.tokens().close());
+        CHECK(house.json("/tokens/hot").at("usage_count") == 1);
+        CHECK(house.json("/tokens/hot").at("usage_count_min") == 1);
+        for (auto const* size : {"-1", "1000000001", "\"x\""})
+            CHECK(house
+                      .post("/tokens/create",
+                            std::string(R"({"token_name":"x","usage_limit":1,"block_size":)") + size + "}")
+                      .status == 400);
+    }
+
     TEST_CASE("a token lives through its routes: made, used, used up, raised, revoked, reactivated, told of") {
         House const house;
         auto const made = house.json_of(

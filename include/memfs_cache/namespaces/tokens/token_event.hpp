@@ -11,7 +11,7 @@
 
 namespace memfs_cache {
 
-/// A use of a token, or the refusal of one. Models LogEvent.
+/// A use of a token, the refusal of one, or uses that were charged because who had leased them is gone. Models LogEvent.
 struct Token_Event {
     Utc_Time timestamp;
     std::string token_name;
@@ -19,8 +19,10 @@ struct Token_Event {
     std::string rejection_reason;       ///< "" if it was granted
     std::string ip_hash;
     std::string transfer_id;
+    std::string lease;         ///< that it was granted from, or that was charged; "" without leases
+    std::uint64_t charged = 0; ///< uses that nobody heard of; 0 unless this is a charge
 
-    [[nodiscard]] auto accepted() const noexcept -> bool { return rejection_reason.empty(); }
+    [[nodiscard]] auto accepted() const noexcept -> bool { return rejection_reason.empty() && charged == 0; }
 
     void append_json(std::string& out) const;
     [[nodiscard]] auto read(Raw_Event const& raw) -> Result<void>;
@@ -33,6 +35,7 @@ struct Token_Figures {
     std::uint64_t exhausted = 0; ///< refused because of that, as the next two
     std::uint64_t expired = 0;
     std::uint64_t revoked = 0;
+    std::uint64_t charged = 0; ///< uses of leases whose holders are gone and that no event speaks of
 
     [[nodiscard]] auto rejected() const noexcept -> std::uint64_t { return exhausted + expired + revoked; }
     void add(Token_Figures const& other) noexcept;

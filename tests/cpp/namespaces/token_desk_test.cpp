@@ -128,7 +128,8 @@ TEST_SUITE("namespaces/tokens/desk") {
         Token_Record token;
         token.token_name = "t";
         REQUIRE(memory.put(key, token.to_json(), Precondition::absent()));
-        for (auto const& [others, granted] : {std::pair{31, true}, std::pair{32, false}}) {
+        for (int const others : {31, 32}) {
+            bool const granted = others < 32;
             CAPTURE(others);
             Network network(memory);
             int puts = 0;

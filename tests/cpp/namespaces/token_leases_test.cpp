@@ -81,15 +81,16 @@ TEST_SUITE("namespaces/tokens/leases") {
     TEST_CASE("a damaged lease is an error, and no part of a token") {
         auto text = documented("token with blocks");
         std::erase(text, '\n');
-        for (auto const& [good, bad] : {std::pair{R"("granted":250)", R"("granted":0)"},
-                                        {R"("granted":250)", R"("granted":-1)"},
-                                        {R"("pid":4711)", R"("pid":"x")"},
-                                        {R"("block_size":1000)", R"("block_size":0)"},
-                                        {R"("leases":[{)", R"("leases":[7,{)"},
-                                        {R"("recall":false,)", ""}}) {
-            CAPTURE(bad);
+        struct Damage {
+            std::string_view good, bad;
+        };
+        for (auto const& damage :
+             {Damage{R"("granted":250)", R"("granted":0)"}, Damage{R"("granted":250)", R"("granted":-1)"},
+              Damage{R"("pid":4711)", R"("pid":"x")"}, Damage{R"("block_size":1000)", R"("block_size":0)"},
+              Damage{R"("leases":[{)", R"("leases":[7,{)"}, Damage{R"("recall":false,)", ""}}) {
+            CAPTURE(damage.bad);
             auto damaged = text;
-            damaged.replace(damaged.find(good), std::string_view(good).size(), bad);
+            damaged.replace(damaged.find(damage.good), damage.good.size(), damage.bad);
             CHECK(Token_Record::parse(damaged).error().code == Errc::corrupt_data);
         }
     }

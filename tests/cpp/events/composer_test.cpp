@@ -318,6 +318,33 @@ TEST_SUITE("events/composer") {
         CHECK(problems == std::vector<std::string>(8));
     }
 
+    TEST_CASE("in the background a writer adopts others that died, and composes what they left") {
+        Parts_World world;
+        {
+            auto const dead = world.open();
+            for (int i = 0; i < 8; ++i) {
+                record(*dead, two.start(), std::to_string(i));
+                REQUIRE(dead->flush());
+            }
+            world.kill_writers();
+            world.store.hook = [](World::Operation operation, std::string const&) { // it closes no more
+                return World::Verdict{operation == World::Operation::erase ? World::Verdict::Kind::fail
+                                                                           : World::Verdict::Kind::go_on};
+            };
+        }
+        world.store.hook = nullptr;
+        world.close_ledger(two.end());
+        world.clock->set(two.end() + default_grace);
+        auto options = World::quiet();
+        options.flush_interval = options.check_interval = options.tidy_interval = 1ms;
+        auto const log = world.open(options);
+        record(*log, world.clock->now(), "x");
+        wait_until([&] { return world.files("raw/2026/02/13/14/").size() == 8 + 1 + 1; });
+        CHECK(world.files("writers/").size() == 1);
+        CHECK(world.late(two.start(), two.end()).revision == 1);
+        CHECK(stored_names(*log, two) == each_once(numbers(8)));
+    }
+
     TEST_CASE("in the background a writer composes what is over, and removes it when it has waited its hour") {
         Parts_World world;
         auto options = World::quiet();

@@ -1,50 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/bytes.hpp>
-#include <memfs_cache/core/ids.hpp>
+#include <memfs_cache/core/percent.hpp>
 #include <memfs_cache/http/url.hpp>
-
-#include <optional>
 
 namespace memfs_cache {
 namespace {
-
-auto hex_value(char c) noexcept -> int {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/// Nothing for a broken escape, a NUL, or bytes that are not UTF-8.
-auto decode(std::string_view text, bool plus_is_blank) -> std::optional<std::string> {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        char c = text[i];
-        if (c == '%') {
-            if (text.size() - i < 3)
-                return std::nullopt;
-            int const high = hex_value(text[i + 1]);
-            int const low = hex_value(text[i + 2]);
-            if (high < 0 || low < 0)
-                return std::nullopt;
-            c = static_cast<char>(high * 16 + low);
-            i += 2;
-        } else if (c == '+' && plus_is_blank) {
-            c = ' ';
-        }
-        if (c == '\0')
-            return std::nullopt;
-        out += c;
-    }
-    if (!is_utf8(out))
-        return std::nullopt;
-    return out;
-}
 
 /// Calls `visit` with each part between separators; stops when it returns false.
 template <class Visit>
@@ -81,7 +42,7 @@ auto parse_target(std::string_view target) -> Result<Url> {
 
     Url url;
     bool const path_is_good = split(path.substr(1), '/', [&](std::string_view part) {
-        auto text = decode(part, false);
+        auto text = percent_decode(part, false);
         if (text)
             url.segments.push_back(std::move(*text));
         return text.has_value();
@@ -96,8 +57,9 @@ auto parse_target(std::string_view target) -> Result<Url> {
         if (part.empty())
             return true;
         auto const equals = part.find('=');
-        auto name = decode(part.substr(0, equals), true);
-        auto value = decode(equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1), true);
+        auto name = percent_decode(part.substr(0, equals), true);
+        auto value =
+            percent_decode(equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1), true);
         if (!name || !value)
             return false;
         url.query.emplace_back(std::move(*name), std::move(*value));

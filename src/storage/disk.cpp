@@ -801,6 +801,7 @@ Storage_Disk::~Storage_Disk() = default;
 auto Storage_Disk::capabilities() const -> Capabilities {
     Capabilities offered;
     offered.conditional_put = state_->conditional_put;
+    offered.conditional_erase = state_->conditional_put;
     offered.append = true;
     offered.survives_process = true;
     offered.shared_between_processes = true;

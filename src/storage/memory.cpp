@@ -275,6 +275,7 @@ auto Storage_Memory::sync() -> Result<void> { return {}; }
 auto Storage_Memory::capabilities() const -> Capabilities {
     Capabilities offered;
     offered.conditional_put = true;
+    offered.conditional_erase = true;
     offered.append = true;
     offered.max_value_bytes = Bytes().max_size();
     return offered;

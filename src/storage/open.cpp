@@ -2,6 +2,9 @@
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/open.hpp>
+#if MEMFS_CACHE_HAS_S3
+#include <memfs_cache/storage/s3.hpp>
+#endif
 #if MEMFS_CACHE_HAS_SQLITE
 #include <memfs_cache/storage/sqlite.hpp>
 #endif
@@ -15,6 +18,21 @@ auto open_file(std::string_view path) -> Result<Any_Storage> {
     if (opened.has_error())
         return opened.error();
     return Any_Storage(std::move(*opened));
+}
+
+auto open_s3(std::string_view url) -> Result<Any_Storage> {
+#if MEMFS_CACHE_HAS_S3
+    auto settings = S3_Settings::parse(url);
+    if (!settings)
+        return settings.error();
+    auto opened = Storage_S3::open(*std::move(settings));
+    if (!opened)
+        return opened.error();
+    return Any_Storage(*std::move(opened));
+#else
+    (void)url;
+    return fail(Errc::unsupported, "storage: this build has no S3 backend; use disk:PATH or memory:");
+#endif
 }
 
 } // namespace
@@ -33,7 +51,7 @@ auto open_storage(std::string_view url) -> Result<Any_Storage> {
         return fail(Errc::unsupported, "storage: this build has no SQLite backend; use disk:PATH or memory:");
 #endif
     if (url.starts_with("s3://"))
-        return fail(Errc::unsupported, "storage: this build has no S3 backend; use disk:PATH or memory:");
+        return open_s3(url);
     return fail(Errc::invalid_argument, "storage: give memory:, disk:PATH, sqlite:PATH or "
                                         "s3://bucket/prefix?endpoint_url=...&region=...");
 }

@@ -197,6 +197,7 @@ Storage_Sqlite::~Storage_Sqlite() = default;
 auto Storage_Sqlite::capabilities() const -> Capabilities {
     Capabilities offered;
     offered.conditional_put = true;
+    offered.conditional_erase = true;
     offered.survives_process = true;
     offered.shared_between_processes = true;
     offered.max_value_bytes = largest_value;

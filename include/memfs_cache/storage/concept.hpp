@@ -16,7 +16,7 @@
 namespace memfs_cache {
 
 /// Which state of an object was seen. Opaque: only equality means anything, and a version never comes back, not even
-/// when the same bytes are written again.
+/// when the same bytes are written again (unless capabilities().versions_recur).
 struct Version {
     std::string token;
     friend auto operator==(Version const&, Version const&) -> bool = default;
@@ -105,6 +105,8 @@ struct Capabilities {
     bool shared_between_processes = false; ///< several processes of one machine may open it
     bool shared_between_machines = false;  ///< processes of several machines may
     std::uint64_t max_value_bytes = 0;     ///< largest object
+    bool conditional_erase = false;        ///< conditions of erase are atomic, and of two at once one is told true
+    bool versions_recur = false;           ///< no promise but a warning: the same bytes again have the same version
 };
 
 /// Operations since the storage was opened. A failed operation counts too.

@@ -204,6 +204,8 @@ TEST_SUITE("entries/store") {
     TEST_CASE_TEMPLATE("a hash that is stored while its last version is deleted is not forgotten", Backend,
                        MEMFS_CACHE_BACKENDS) {
         Backend backend;
+        if (!backend.storage.capabilities().conditional_erase)
+            return; // nobody could promise it there
         Desk desk(backend.storage);
         for (int round = 0; round < 20; ++round) {
             auto const old = desk.store(document(1), {.cache_hash = one_hash}).value();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/backends.hpp"
+#include "support/child_process.hpp"
 #include "support/printers.hpp"
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/storage/concept.hpp>
@@ -13,8 +14,9 @@
 #include <map>
 #include <random>
 #include <set>
+#include <sstream>
+#include <stdexcept>
 #include <string>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -90,41 +92,54 @@ void in_threads(int count, Work work) {
         thread.join();
 }
 
-/// Runs `work(worker) -> bool` in child processes at once; how many of them said true and ended well.
+/// Runs `work(worker) -> bool` in child processes at once; how many of them said true and ended well. They begin when all
+/// are there, so that none is made while a server in this process has locks in its hands; one that hangs is killed.
 template <class Work>
 auto in_processes(int count, Work work) -> int {
+    testing::Pipe start;
     std::vector<pid_t> children;
-    for (int worker = 0; worker < count; ++worker) {
-        auto const child = ::fork();
-        REQUIRE(child >= 0);
-        if (child == 0)
-            ::_exit(work(worker) ? 0 : 1);
-        children.push_back(child);
-    }
-    int good = 0;
-    for (auto const child : children) {
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        good += WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 1 : 0;
-    }
-    return good;
+    for (int worker = 0; worker < count; ++worker)
+        children.push_back(testing::in_child([&] {
+            ::alarm(60);
+            char go = 0;
+            start.close_end(1);
+            if (!start.receive(go) || !work(worker))
+                throw std::runtime_error("not done");
+        }));
+    for (int worker = 0; worker < count; ++worker)
+        start.send('!');
+    return static_cast<int>(
+        std::count_if(children.begin(), children.end(), [](pid_t child) { return testing::status_of(child) == 0; }));
 }
 
-/// Adds one to a decimal counter by compare-and-swap, as often as it takes; false on any error.
+/// Adds one to a counter by compare-and-swap, as often as it takes; false on any error. A counter is a list of marks, one
+/// for each increment: so whoever is not told whether its own was written can look.
 template <class S>
 auto increment(S& storage, Storage_Key const& counter) -> bool {
+    auto const mark = random_hex(8) + "\n";
     for (;;) {
         auto const seen = storage.get(counter);
         if (seen.has_error())
             return false;
+        if (*seen && (*seen)->bytes.find(mark) != std::string::npos)
+            return true;
         auto const when = *seen ? Precondition::only_if((*seen)->version) : Precondition::absent();
-        auto const next = std::to_string((*seen ? std::stoi((*seen)->bytes) : 0) + 1);
-        auto const written = storage.put(counter, next, when, buffered);
-        if (written.has_error() || written->state == Put_State::unknown)
+        auto const written = storage.put(counter, (*seen ? (*seen)->bytes : "") + mark, when, buffered);
+        if (written.has_error())
             return false;
         if (written->state == Put_State::applied)
             return true;
     }
+}
+
+/// How many increments a counter holds, each once.
+template <class S>
+auto count_at(S const& storage, Storage_Key const& counter) -> std::size_t {
+    std::set<std::string> marks;
+    std::istringstream lines(bytes_of(storage, counter.str()));
+    for (std::string line; std::getline(lines, line);)
+        CHECK(marks.insert(line).second);
+    return marks.size();
 }
 
 TEST_SUITE("storage/conformance") {
@@ -219,6 +234,12 @@ TEST_SUITE("storage/conformance") {
     TEST_CASE_TEMPLATE("a version never comes back, whatever brings the same bytes back", Backend,
                        MEMFS_CACHE_BACKENDS) {
         Backend backend;
+        if (backend.storage.capabilities().versions_recur) { // then it has to, and with the same bytes only
+            auto const first = store(backend.storage, "k", "same");
+            CHECK(store(backend.storage, "k", "other") != first);
+            CHECK(store(backend.storage, "k", "same") == first);
+            return;
+        }
         std::set<std::string> seen;
         int writes = 0;
         auto const saw = [&](Version const& version) {
@@ -252,6 +273,23 @@ TEST_SUITE("storage/conformance") {
         CHECK(backend.storage.erase(key("d/k"), Precondition::only_if(second)).value());
         CHECK_FALSE(backend.storage.erase(key("d/k"), Precondition::none()).value());
         CHECK(keys_of(backend.storage).empty());
+    }
+
+    TEST_CASE_TEMPLATE("of those who erase an object at once, one is told that it was there", Backend,
+                       MEMFS_CACHE_BACKENDS) {
+        Backend backend;
+        for (int round = 0; round < 20; ++round) {
+            auto const version = store(backend.storage, "k", std::to_string(round));
+            auto const when = round % 2 == 0 ? Precondition::none() : Precondition::only_if(version);
+            std::atomic<int> erased{0};
+            in_threads(4, [&](int) {
+                auto const gone = backend.storage.erase(key("k"), when);
+                erased += gone.has_value() && *gone ? 1 : 0;
+            });
+            CHECK(erased >= 1);
+            CHECK((erased == 1 || !backend.storage.capabilities().conditional_erase));
+            CHECK(bytes_of(backend.storage, "k") == "(absent)");
+        }
     }
 
     TEST_CASE_TEMPLATE("an append goes to the end or nowhere", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
@@ -364,7 +402,10 @@ TEST_SUITE("storage/conformance") {
                 if (each.starts_with(prefix))
                     expected.push_back(each);
             CHECK(keys_of(backend.storage, prefix, 2) == expected);
+            std::size_t turn = 0;
             for (auto const& start : prefixes) {
+                if (Backend::is_remote && ++turn % 16 != 0)
+                    continue; // each is a request
                 CAPTURE(start);
                 auto const page = backend.storage.list({prefix, start, 2}).value();
                 auto after = std::upper_bound(expected.begin(), expected.end(), start);
@@ -451,8 +492,10 @@ TEST_SUITE("storage/conformance") {
                 when = Precondition::absent();
                 met = !there;
             } else if (kind == 1) {
-                met = there && below(2) == 0;
-                when = Precondition::only_if(met ? present->second.version : old_versions[below(old_versions.size())]);
+                auto const& named =
+                    there && below(2) == 0 ? present->second.version : old_versions[below(old_versions.size())];
+                met = there && named == present->second.version;
+                when = Precondition::only_if(named);
             }
             switch (below(5)) {
             case 0: {
@@ -541,7 +584,7 @@ TEST_SUITE("storage/conformance") {
                 errors += increment(storage, counter) ? 0 : 1;
         });
         CHECK(errors == 0);
-        CHECK(bytes_of(backend.storage, "c/counter") == "200");
+        CHECK(count_at(backend.storage, counter) == 200);
     }
 
     TEST_CASE_TEMPLATE("a race to create has one winner", Backend, MEMFS_CACHE_BACKENDS) {
@@ -691,6 +734,8 @@ TEST_SUITE("storage/conformance") {
         Backend backend;
         if (!backend.storage.capabilities().shared_between_processes)
             return;
+        if (Backend::is_remote && !testing::can_fork_with_threads())
+            return;
         auto const counter = key("c/counter");
         auto const good = in_processes(4, [&](int worker) {
             auto own = backend.another(); // half of the children use what they inherit, half a handle of their own
@@ -701,12 +746,14 @@ TEST_SUITE("storage/conformance") {
             return true;
         });
         CHECK(good == 4);
-        CHECK(bytes_of(backend.storage, "c/counter") == "200");
+        CHECK(count_at(backend.storage, counter) == 200);
     }
 
     TEST_CASE_TEMPLATE("appends by forked children exclude each other", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
         Backend backend;
         if (!backend.storage.capabilities().shared_between_processes)
+            return;
+        if (Backend::is_remote && !testing::can_fork_with_threads())
             return;
         REQUIRE(state_of_append(backend.storage, "log", 0, "start---") == Put_State::applied); // now open in the parent
         constexpr int records = 50;
@@ -735,12 +782,12 @@ TEST_SUITE("storage/conformance") {
         CHECK(storage.append(key("a"), 5, "678", Durability::buffered).has_value() == storage.capabilities().append);
         CHECK(bytes_of(storage, "a", {0, 4}) == "1234");
         CHECK(bytes_of(storage, "b") == "(absent)");
+        CHECK(storage.counters().reads - before.reads == 2); // to erase may take a look
         CHECK(keys_of(storage).size() == 1);
         CHECK(storage.erase(key("a"), Precondition::none()).value());
         auto const after = storage.counters();
         CHECK(after.writes - before.writes == 2);
         CHECK(after.appends - before.appends == 1);
-        CHECK(after.reads - before.reads == 2);
         CHECK(after.lists - before.lists == 1);
         CHECK(after.deletes - before.deletes == 1);
         CHECK(after.bytes_read - before.bytes_read == 4);

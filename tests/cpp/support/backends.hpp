@@ -5,6 +5,10 @@
 #include <memfs_cache/storage/any.hpp>
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
+#if MEMFS_CACHE_HAS_S3
+#include "support/fake_s3.hpp"
+#include <memfs_cache/storage/s3.hpp>
+#endif
 #if MEMFS_CACHE_HAS_SQLITE
 #include <memfs_cache/storage/sqlite.hpp>
 #endif
@@ -19,6 +23,8 @@ struct Memory_Backend {
     using Storage = Storage_Memory;
     /// May an object and a folder of objects share a name ("a" beside "a/b")?
     static constexpr bool has_folders = false;
+    /// Does each operation go over a network, to a server that runs in threads of the test?
+    static constexpr bool is_remote = false;
 
     Storage storage;
     [[nodiscard]] auto another() const -> std::optional<Storage> { return std::nullopt; }
@@ -27,6 +33,7 @@ struct Memory_Backend {
 struct Disk_Backend {
     using Storage = Storage_Disk;
     static constexpr bool has_folders = true;
+    static constexpr bool is_remote = false;
 
     Scratch_Folder folder;
     Storage storage = Storage_Disk::open(folder.path()).value();
@@ -37,6 +44,7 @@ struct Disk_Backend {
 struct Sqlite_Backend {
     using Storage = Storage_Sqlite;
     static constexpr bool has_folders = false;
+    static constexpr bool is_remote = false;
 
     Scratch_Folder folder;
     std::filesystem::path file = folder.path() / "cache.db";
@@ -45,11 +53,58 @@ struct Sqlite_Backend {
 };
 #endif
 
+#if MEMFS_CACHE_HAS_S3
+/// How to reach a fake server. Retries do not wait.
+inline auto settings_for(Fake_S3 const& server) -> S3_Settings {
+    S3_Settings settings;
+    settings.bucket = server.options().bucket;
+    settings.endpoint_url = server.url();
+    settings.region = server.options().region;
+    settings.credentials = Aws_Credentials{server.options().access_key_id, server.options().secret_access_key,
+                                           server.options().session_token};
+    settings.wait = [](std::chrono::milliseconds) {};
+    return settings;
+}
+
+/// With the habits of Amazon.
+struct S3_Backend {
+    using Storage = Storage_S3;
+    static constexpr bool has_folders = false;
+    static constexpr bool is_remote = true;
+
+    Fake_S3 server{};
+    Storage storage = Storage_S3::open(settings_for(server)).value();
+    [[nodiscard]] auto another() const -> std::optional<Storage> {
+        return Storage_S3::open(settings_for(server)).value();
+    }
+};
+
+/// Two gateways of one cluster with the habits of Ceph.
+struct S3_Ceph_Backend {
+    using Storage = Storage_S3;
+    static constexpr bool has_folders = false;
+    static constexpr bool is_remote = true;
+
+    static auto options() -> Fake_S3_Options {
+        Fake_S3_Options options;
+        options.quirks = Fake_S3_Quirks::ceph();
+        return options;
+    }
+    Fake_S3 server{options()};
+    Fake_S3 second{options(), server.objects()};
+    Storage storage = Storage_S3::open(settings_for(server)).value();
+    [[nodiscard]] auto another() const -> std::optional<Storage> {
+        return Storage_S3::open(settings_for(second)).value();
+    }
+};
+#endif
+
 /// The same behind Any_Storage.
 template <class Backend>
 struct Any_Backend {
     using Storage = Any_Storage;
     static constexpr bool has_folders = Backend::has_folders;
+    static constexpr bool is_remote = Backend::is_remote;
 
     Backend inner;
     Storage storage = std::move(inner.storage);
@@ -69,10 +124,18 @@ struct Any_Backend {
 #define MEMFS_CACHE_SQLITE_BACKENDS
 #endif
 
+#if MEMFS_CACHE_HAS_S3
+#define MEMFS_CACHE_S3_BACKENDS                                                                                        \
+    , memfs_cache::testing::S3_Backend, memfs_cache::testing::S3_Ceph_Backend,                                         \
+        memfs_cache::testing::Any_Backend<memfs_cache::testing::S3_Backend>
+#else
+#define MEMFS_CACHE_S3_BACKENDS
+#endif
+
 /// Those that can append.
 #define MEMFS_CACHE_APPENDING_BACKENDS                                                                                 \
     memfs_cache::testing::Memory_Backend, memfs_cache::testing::Disk_Backend,                                          \
         memfs_cache::testing::Any_Backend<memfs_cache::testing::Memory_Backend>,                                       \
         memfs_cache::testing::Any_Backend<memfs_cache::testing::Disk_Backend>
 
-#define MEMFS_CACHE_BACKENDS MEMFS_CACHE_APPENDING_BACKENDS MEMFS_CACHE_SQLITE_BACKENDS
+#define MEMFS_CACHE_BACKENDS MEMFS_CACHE_APPENDING_BACKENDS MEMFS_CACHE_SQLITE_BACKENDS MEMFS_CACHE_S3_BACKENDS

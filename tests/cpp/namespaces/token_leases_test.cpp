@@ -171,6 +171,37 @@ TEST_SUITE("namespaces/tokens/leases") {
         CHECK(tokens->settle("nobody").error().code == Errc::not_found);
     }
 
+    TEST_CASE("a charge accounts for the uses that no event speaks of, and a holder that lives takes another lease") {
+        Storage_Memory storage;
+        auto const holder = open_tokens(storage, system_clock(), never_idle());
+        auto const admin = open_tokens(storage, system_clock());
+        REQUIRE(holder->create("t", {.limit = 20, .block_size = 10}));
+        for (int i = 0; i < 3; ++i)
+            CHECK(holder->use("t").value().success);
+        CHECK(admin->settle("t").value().usage_count_min == 0); // its process lives
+        CHECK(admin->settle("t", 0ms).value().usage_count_min == 10);
+        CHECK(this_month(*admin, "t") == Token_Figures{.accepted = 3, .charged = 7});
+        CHECK(holder->close());
+        CHECK(stored(*admin).usage_count == 10);
+        CHECK(use_up(*admin) == 10);
+        CHECK(this_month(*admin, "t") == Token_Figures{.accepted = 13, .exhausted = 1, .charged = 7});
+    }
+
+    TEST_CASE("uses are settled after their events have landed, so that no kill leaves settled uses without events") {
+        Scratch_Folder folder;
+        auto storage = Storage_Disk::open(folder.path()).value();
+        auto options = never_idle();
+        options.log = quiet_log();
+        auto const tokens = open_tokens(storage, system_clock(), options);
+        auto const other = open_tokens(storage, system_clock());
+        REQUIRE(tokens->create("t", {.limit = 1'000, .block_size = 10}));
+        for (int i = 0; i < 30; ++i)
+            CHECK(tokens->use("t").value().success);
+        auto const settled = stored(*other).usage_count_min;
+        CHECK(settled >= 10);
+        CHECK(this_month(*other, "t").accepted >= settled);
+    }
+
     TEST_CASE("revoking, limiting and reactivating a token bind those who hold leases of it") {
         Storage_Memory storage;
         auto const holder = open_tokens(storage, system_clock(), never_idle());

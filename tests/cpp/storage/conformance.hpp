@@ -21,6 +21,9 @@
 #include <unistd.h>
 #include <vector>
 
+/// And one that broken_test.cpp breaks, to see the suite fail.
+#define MEMFS_CACHE_SUITE_BACKENDS MEMFS_CACHE_BACKENDS, memfs_cache::testing::Broken_Backend
+
 /// The contract of StorageBackend, line by line, for every backend of MEMFS_CACHE_BACKENDS.
 namespace memfs_cache::conformance {
 
@@ -143,7 +146,7 @@ auto count_at(S const& storage, Storage_Key const& counter) -> std::size_t {
 }
 
 TEST_SUITE("storage/conformance") {
-    TEST_CASE_TEMPLATE("absent is not an error", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("absent is not an error", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         CHECK_FALSE(backend.storage.get(key("a/b")).value().has_value());
         CHECK_FALSE(backend.storage.erase(key("a/b"), Precondition::none()).value());
@@ -151,7 +154,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(keys_of(backend.storage, "a/b").empty());
     }
 
-    TEST_CASE_TEMPLATE("what was put is what is read, byte for byte", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("what was put is what is read, byte for byte", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         std::string every_byte(256, '\0');
         for (std::size_t i = 0; i < every_byte.size(); ++i)
@@ -169,7 +172,7 @@ TEST_SUITE("storage/conformance") {
         }
     }
 
-    TEST_CASE_TEMPLATE("a durable put and a sync do what a buffered put does", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a durable put and a sync do what a buffered put does", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         CHECK(backend.storage.put(key("a/b"), "1", Precondition::none()).value().state == Put_State::applied);
         CHECK(state_of_put(backend.storage, "a/c", "2", Precondition::none()) == Put_State::applied);
@@ -179,7 +182,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(keys_of(backend.storage) == std::vector<std::string>{"a/b"});
     }
 
-    TEST_CASE_TEMPLATE("a range is cut at the end of the object", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a range is cut at the end of the object", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto const version = store(backend.storage, "r", "0123456789");
         CHECK(bytes_of(backend.storage, "r", {0, 4}) == "0123");
@@ -207,7 +210,7 @@ TEST_SUITE("storage/conformance") {
                 CHECK(bytes_of(backend.storage, "log", {from, length}) == whole.substr(from, length));
     }
 
-    TEST_CASE_TEMPLATE("an object is created once", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("an object is created once", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         CHECK(state_of_put(backend.storage, "k", "first", Precondition::absent()) == Put_State::applied);
         CHECK(state_of_put(backend.storage, "k", "second", Precondition::absent()) == Put_State::not_applied);
@@ -216,7 +219,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(state_of_put(backend.storage, "k", "third", Precondition::absent()) == Put_State::applied);
     }
 
-    TEST_CASE_TEMPLATE("a version condition takes the present version only", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a version condition takes the present version only", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto const first = store(backend.storage, "k", "1");
         auto const second = backend.storage.put(key("k"), "2", Precondition::only_if(first), buffered).value();
@@ -232,7 +235,7 @@ TEST_SUITE("storage/conformance") {
     }
 
     TEST_CASE_TEMPLATE("a version never comes back, whatever brings the same bytes back", Backend,
-                       MEMFS_CACHE_BACKENDS) {
+                       MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         if (backend.storage.capabilities().versions_recur) { // then it has to, and with the same bytes only
             auto const first = store(backend.storage, "k", "same");
@@ -263,7 +266,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(state_of_put(backend.storage, "k", "stale", Precondition::only_if(old)) == Put_State::not_applied);
     }
 
-    TEST_CASE_TEMPLATE("erase obeys its condition", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("erase obeys its condition", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto const first = store(backend.storage, "d/k", "1");
         auto const second = store(backend.storage, "d/k", "2");
@@ -276,7 +279,7 @@ TEST_SUITE("storage/conformance") {
     }
 
     TEST_CASE_TEMPLATE("of those who erase an object at once, one is told that it was there", Backend,
-                       MEMFS_CACHE_BACKENDS) {
+                       MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         for (int round = 0; round < 20; ++round) {
             auto const version = store(backend.storage, "k", std::to_string(round));
@@ -311,7 +314,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(state_of_put(storage, "l/log", "x", Precondition::only_if(first.version)) == Put_State::not_applied);
     }
 
-    TEST_CASE_TEMPLATE("a backend that cannot append says so and writes nothing", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a backend that cannot append says so and writes nothing", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto const appended = backend.storage.append(key("log"), 0, "x", Durability::durable);
         REQUIRE(appended.has_value() == backend.storage.capabilities().append);
@@ -349,7 +352,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(bytes_of(backend.storage, "log-0") == "xxx");
     }
 
-    TEST_CASE_TEMPLATE("keys are listed in byte order, whatever they hold", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("keys are listed in byte order, whatever they hold", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         std::vector<std::string> keys{"a-b",
                                       "a/b",
@@ -418,7 +421,7 @@ TEST_SUITE("storage/conformance") {
         }
     }
 
-    TEST_CASE_TEMPLATE("keys may be as long as they are allowed to be", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("keys may be as long as they are allowed to be", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         std::string longest;
         while (longest.size() < Storage_Key::max_bytes - 256)
@@ -430,7 +433,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(keys_of(backend.storage) == std::vector<std::string>{longest});
     }
 
-    TEST_CASE_TEMPLATE("a listing that cannot be meant is refused", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a listing that cannot be meant is refused", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         store(backend.storage, "a", "");
         CHECK(backend.storage.list({"", "", 0}).error().code == Errc::invalid_argument);
@@ -440,7 +443,7 @@ TEST_SUITE("storage/conformance") {
     }
 
     TEST_CASE_TEMPLATE("an object and a folder share a name everywhere or are refused clearly", Backend,
-                       MEMFS_CACHE_BACKENDS) {
+                       MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto& storage = backend.storage;
         store(storage, "a/b", "1");
@@ -457,7 +460,7 @@ TEST_SUITE("storage/conformance") {
         }
     }
 
-    TEST_CASE_TEMPLATE("random operations agree with a map", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("random operations agree with a map", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         auto const seed = random_u64();
         CAPTURE(seed);
         std::mt19937_64 random(seed);
@@ -572,7 +575,7 @@ TEST_SUITE("storage/conformance") {
         }
     }
 
-    TEST_CASE_TEMPLATE("increments by eight threads lose none", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("increments by eight threads lose none", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         REQUIRE(backend.storage.capabilities().conditional_put);
         auto other = backend.another();
@@ -587,7 +590,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(count_at(backend.storage, counter) == 200);
     }
 
-    TEST_CASE_TEMPLATE("a race to create has one winner", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("a race to create has one winner", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         for (int round = 0; round < 20; ++round) {
             auto const name = "race/" + std::to_string(round) + "/k";
@@ -652,7 +655,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(lost == 0);
     }
 
-    TEST_CASE_TEMPLATE("readers see whole values while writers replace them", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("readers see whole values while writers replace them", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto& storage = backend.storage;
         auto const value = [](int number) {
@@ -682,7 +685,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(torn == 0);
     }
 
-    TEST_CASE_TEMPLATE("puts and erases in one folder do not disturb each other", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("puts and erases in one folder do not disturb each other", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         std::atomic<int> errors{0};
         in_threads(4, [&](int worker) {
@@ -700,7 +703,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(keys_of(backend.storage).empty());
     }
 
-    TEST_CASE_TEMPLATE("another handle sees what was acknowledged", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("another handle sees what was acknowledged", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto other = backend.another();
         if (!other)
@@ -730,7 +733,7 @@ TEST_SUITE("storage/conformance") {
         CHECK(keys_of(backend.storage).empty());
     }
 
-    TEST_CASE_TEMPLATE("increments by processes lose none", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("increments by processes lose none", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         if (!backend.storage.capabilities().shared_between_processes)
             return;
@@ -773,7 +776,7 @@ TEST_SUITE("storage/conformance") {
             CHECK(log.substr(at, 8) == std::string(8, log[at]));
     }
 
-    TEST_CASE_TEMPLATE("operations are counted, refused ones too", Backend, MEMFS_CACHE_BACKENDS) {
+    TEST_CASE_TEMPLATE("operations are counted, refused ones too", Backend, MEMFS_CACHE_SUITE_BACKENDS) {
         Backend backend;
         auto& storage = backend.storage;
         auto const before = storage.counters();

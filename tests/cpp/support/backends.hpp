@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "support/broken_storage.hpp"
 #include "support/scratch_folder.hpp"
 #include <memfs_cache/storage/any.hpp>
 #include <memfs_cache/storage/disk.hpp>
@@ -98,6 +99,16 @@ struct S3_Ceph_Backend {
     }
 };
 #endif
+
+/// As good as memory, unless a test that runs this program anew breaks it by an environment variable.
+struct Broken_Backend {
+    using Storage = Broken_Storage;
+    static constexpr bool has_folders = false;
+    static constexpr bool is_remote = false;
+
+    Storage storage;
+    [[nodiscard]] auto another() const -> std::optional<Storage> { return std::nullopt; }
+};
 
 /// The same behind Any_Storage.
 template <class Backend>

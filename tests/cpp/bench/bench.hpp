@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace memfs_cache::bench {
@@ -39,6 +40,11 @@ using Rows = std::vector<Row>;
 [[nodiscard]] inline auto net_rows() -> Rows { return {}; }
 #endif
 [[nodiscard]] auto storage_rows() -> Rows;
+#if MEMFS_CACHE_HAS_SQLITE
+[[nodiscard]] auto sqlite_rows() -> Rows;
+#else
+[[nodiscard]] inline auto sqlite_rows() -> Rows { return {}; }
+#endif
 [[nodiscard]] auto events_rows() -> Rows;
 [[nodiscard]] auto entries_rows() -> Rows;
 [[nodiscard]] auto tokens_rows() -> Rows;
@@ -48,6 +54,17 @@ using Rows = std::vector<Row>;
 #else
 [[nodiscard]] inline auto server_rows() -> Rows { return {}; }
 #endif
+
+/// Does `work` so many times, shared out among threads.
+template <class Do>
+void from_threads(std::size_t threads, std::size_t operations, Do&& work) {
+    std::vector<std::thread> others;
+    for (std::size_t i = 1; i < threads; ++i)
+        others.emplace_back([&] { work(operations / threads); });
+    work(operations - (threads - 1) * (operations / threads));
+    for (auto& other : others)
+        other.join();
+}
 
 /// Makes the compiler believe that the value is used and that all memory may have been read.
 template <class T>

@@ -17,7 +17,6 @@
 #include <mutex>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 #if __has_include(<spdlog/sinks/basic_file_sink.h>)
@@ -230,17 +229,6 @@ auto record_to_disk() -> Sides {
                     (*disk)->logged.check();
                     *disk = std::make_unique<On_Disk>();
                 }};
-}
-
-/// Does `work` so many times, shared out among threads.
-template <class Do>
-void from_threads(std::size_t threads, std::size_t operations, Do&& work) {
-    std::vector<std::thread> others;
-    for (std::size_t i = 1; i < threads; ++i)
-        others.emplace_back([&] { work(operations / threads); });
-    work(operations - (threads - 1) * (operations / threads));
-    for (auto& other : others)
-        other.join();
 }
 
 auto record_durably(std::size_t threads) -> Sides {

@@ -14,7 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <system_error>
-#include <thread>
 #include <unistd.h>
 
 namespace memfs_cache::bench {
@@ -39,16 +38,6 @@ struct Desk {
         Tokens<Storage>::open(storage, "cache", Namespace_Name("tokens"), std::make_shared<System_Clock>()).value();
 };
 
-/// Does `work` so many times, shared out among the callers.
-template <class Do>
-void from_callers(std::size_t operations, Do&& work) {
-    std::vector<std::thread> threads;
-    for (std::size_t i = 0; i < callers; ++i)
-        threads.emplace_back([&, i] { work(operations * (i + 1) / callers - operations * i / callers); });
-    for (auto& thread : threads)
-        thread.join();
-}
-
 /// What a count costs that is exact, but is neither written down nor an event.
 auto use_in_memory() -> Sides {
     struct Counter {
@@ -58,19 +47,20 @@ auto use_in_memory() -> Sides {
     auto const ours = std::make_shared<std::unique_ptr<Desk<Storage_Memory>>>();
     auto const again = [ours] { *ours = std::make_unique<Desk<Storage_Memory>>(Storage_Memory()); };
     again();
-    return {
-        .ours =
-            [ours](std::size_t operations) { from_callers(operations, [&](std::size_t own) { (*ours)->use(own); }); },
-        .limit =
-            [counter = std::make_shared<Counter>()](std::size_t operations) {
-                from_callers(operations, [&](std::size_t own) {
-                    for (std::size_t i = 0; i < own; ++i) {
-                        std::lock_guard const lock(counter->mutex);
-                        counter->text = std::to_string(std::stoull(counter->text) + 1);
-                    }
-                });
-            },
-        .after_round = again};
+    return {.ours =
+                [ours](std::size_t operations) {
+                    from_threads(callers, operations, [&](std::size_t own) { (*ours)->use(own); });
+                },
+            .limit =
+                [counter = std::make_shared<Counter>()](std::size_t operations) {
+                    from_threads(callers, operations, [&](std::size_t own) {
+                        for (std::size_t i = 0; i < own; ++i) {
+                            std::lock_guard const lock(counter->mutex);
+                            counter->text = std::to_string(std::stoull(counter->text) + 1);
+                        }
+                    });
+                },
+            .after_round = again};
 }
 
 /// A number in a file that is replaced as a whole and flushed, by one for all who wait.
@@ -129,16 +119,17 @@ struct On_Disk {
 
 auto use_durably() -> Sides {
     auto const disk = std::make_shared<On_Disk>();
-    return {
-        .ours =
-            [disk](std::size_t operations) { from_callers(operations, [&](std::size_t own) { disk->ours.use(own); }); },
-        .limit =
-            [disk](std::size_t operations) {
-                from_callers(operations, [&](std::size_t own) {
-                    for (std::size_t i = 0; i < own; ++i)
-                        disk->bare.add();
-                });
-            }};
+    return {.ours =
+                [disk](std::size_t operations) {
+                    from_threads(callers, operations, [&](std::size_t own) { disk->ours.use(own); });
+                },
+            .limit =
+                [disk](std::size_t operations) {
+                    from_threads(callers, operations, [&](std::size_t own) {
+                        for (std::size_t i = 0; i < own; ++i)
+                            disk->bare.add();
+                    });
+                }};
 }
 
 constexpr std::uint64_t block_size = 100'000; // uses in some tenths of a second

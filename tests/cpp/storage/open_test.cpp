@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
 #include "support/scratch_folder.hpp"
+#include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/open.hpp>
 #include <memfs_cache/storage/words.hpp>
@@ -66,6 +67,15 @@ TEST_SUITE("storage/open") {
         auto const advice = open_storage("ftp://host/x").error().context;
         for (std::string const form : {"memory:", "disk:PATH", "sqlite:PATH", "s3://bucket"})
             CHECK(advice.find(form) != std::string::npos);
+    }
+
+    TEST_CASE("what is opened by a URL can be asked for the backend that it is") {
+        auto const storage = open_storage("memory:").value();
+        auto* const memory = storage.as<Storage_Memory>();
+        REQUIRE(memory != nullptr);
+        CHECK(write(*memory, "k", "1").has_value());
+        CHECK(read(storage, "k").value() == "1");
+        CHECK(storage.as<Storage_Disk>() == nullptr);
     }
 
     TEST_CASE("credentials in a URL are never repeated") {

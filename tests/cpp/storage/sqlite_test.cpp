@@ -229,6 +229,49 @@ TEST_SUITE("storage/sqlite") {
         CHECK(database.text("k") == "newest");
     }
 
+    TEST_CASE("an error of the disk at any write of a commit leaves the old value or the new one, and says which") {
+        auto const large = std::string(100'000, 'n'); // 25 pages and more
+        std::size_t refused = 0;
+        std::size_t unknown = 0;
+        for (std::size_t fails_at = 1;; ++fails_at) {
+            CAPTURE(fails_at);
+            Database database;
+            CHECK(database.put("k", "old") == Put_State::applied);
+            CHECK(database.put("beside", "1") == Put_State::applied);
+            std::size_t writes = 0;
+            auto const outcome = [&] {
+                System_Calls calls(database.folder.path().string());
+                calls.before = [&](std::string const& call) {
+                    return call == "write cache.db-wal" && ++writes == fails_at ? EIO : 0;
+                };
+                return database.storage.put(Storage_Key("k"), large, Precondition::none());
+            }();
+            bool const is_done = outcome.has_value() && outcome->state == Put_State::applied;
+            if (outcome.has_error()) {
+                ++refused;
+                CHECK(outcome.error().code == Errc::unavailable);
+                CHECK(database.text("k") == "old");
+            } else if (!is_done) {
+                ++unknown;
+                CHECK(outcome->state == Put_State::unknown);
+                CHECK((database.text("k") == "old" || database.text("k") == large));
+            }
+            auto again = Storage_Sqlite::open(database.file).value();
+            for (auto* const storage : {&database.storage, &again}) { // the disk is well again, and both go on
+                CHECK(read(*storage, "beside").value() == "1");
+                CHECK(storage->put(Storage_Key("k"), "newest", Precondition::none())->state == Put_State::applied);
+                CHECK(database.text("k") == "newest");
+            }
+            CHECK(Bare_Sqlite(database.file).ask("PRAGMA integrity_check") == "ok");
+            if (is_done) {
+                CHECK(writes < fails_at); // each of them has failed once
+                break;
+            }
+        }
+        CHECK(refused + unknown > 25);
+        CHECK(unknown > 0);
+    }
+
     TEST_CASE("an erase whose flush fails is indeterminate") {
         Database database;
         CHECK(database.put("k", "1") == Put_State::applied);

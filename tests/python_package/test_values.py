@@ -27,7 +27,6 @@ from memfs_cache import (
     Storage_Memory,
     Storage_Python,
     Storage_Sqlite,
-    Unsupported,
     open_storage,
 )
 
@@ -200,10 +199,10 @@ def test_everything_says_what_it_is(tmp_path, cache):
     assert "analytics" in repr(cache.analytics) and "tokens" in repr(cache.tokens)
 
 
-def test_backends_that_are_not_built_say_so():
-    for url in ("s3://bucket",):
-        with pytest.raises(Unsupported, match="disk:PATH"):
-            open_storage(url)
+def test_a_url_with_credentials_is_refused_and_never_repeated():
+    with pytest.raises(Invalid_Argument) as raised:
+        open_storage("s3://KEYID:hush@bucket/prefix")
+    assert "hush" not in str(raised.value) and "KEYID" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["memory:", "disk:{}/files", "sqlite:{}/files.db"])

@@ -159,7 +159,7 @@ auto use_from_leases_alone() -> Sides {
     return use_from_leases([](std::size_t operations, auto const& work) { work(operations); });
 }
 auto use_from_leases_by_many() -> Sides {
-    return use_from_leases([](std::size_t operations, auto const& work) { from_callers(operations, work); });
+    return use_from_leases([](std::size_t operations, auto const& work) { from_threads(callers, operations, work); });
 }
 
 /// Without events: what the counting costs.

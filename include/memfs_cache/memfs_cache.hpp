@@ -17,3 +17,9 @@
 #include <memfs_cache/storage/open.hpp>
 #include <memfs_cache/storage/words.hpp>
 #include <memfs_cache/version.hpp>
+#if MEMFS_CACHE_HAS_S3
+#include <memfs_cache/storage/s3.hpp>
+#endif
+#if MEMFS_CACHE_HAS_SQLITE
+#include <memfs_cache/storage/sqlite.hpp>
+#endif

@@ -8,13 +8,15 @@
 
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <vector>
 
 using namespace memfs_cache;
 
 namespace {
 
 struct Options {
-    std::string url;
+    std::vector<std::string> urls;
     Probe_Options probe;
     bool json = false;
 };
@@ -41,9 +43,12 @@ void show(Probe_Report const& report) {
 
 auto run(Options const& options) -> int {
     // Memory has no second handle: what one URL opens is another storage each time.
-    auto const first = or_exit(about("--storage", open_storage(options.url)));
+    auto const first = or_exit(about("--storage", open_storage(options.urls.front())));
+    std::size_t next = 0;
     auto const open = [&]() -> Result<Any_Storage> {
-        return first.capabilities().shared_between_processes ? open_storage(options.url) : first;
+        if (!first.capabilities().shared_between_processes)
+            return first;
+        return open_storage(options.urls[next++ % options.urls.size()]);
     };
     auto const report = or_exit(probe_storage(open, options.probe));
     if (options.json)
@@ -58,7 +63,8 @@ auto run(Options const& options) -> int {
 auto add_probe(CLI::App& app) -> Subcommand {
     auto const options = std::make_shared<Options>();
     auto* command = app.add_subcommand("probe", "Race clients on a storage: does it keep what exact limits need?");
-    command->add_option("--storage", options->url, storage_urls)->required()->envname("MEMFS_CACHE_STORAGE");
+    command->add_option("--storage", options->urls, storage_urls)->required()->envname("MEMFS_CACHE_STORAGE");
+    command->footer("--storage may be given several times, for the doors of one store: clients go through each in turn.");
     command->add_option("--clients", options->probe.clients, "how many race each other")->capture_default_str();
     command->add_option("--rounds", options->probe.rounds, "how often")->capture_default_str();
     command->add_flag("--json", options->json, "the report as one JSON object");

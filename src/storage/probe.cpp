@@ -25,8 +25,13 @@ class Race {
     auto run() -> Result<Probe_Report> {
         Probe_Report report;
         using Check = Probe_Check (Race::*)();
-        for (Check const check : {&Race::one_creator_wins, &Race::no_increment_is_lost, &Race::old_versions_are_refused,
-                                  &Race::writes_are_seen, &Race::listings_are_whole, &Race::erased_is_gone})
+        std::vector<Check> checks{&Race::writes_are_seen, &Race::listings_are_whole, &Race::erased_is_gone};
+        if (clients_.front().capabilities().conditional_put)
+            checks.insert(checks.begin(),
+                          {&Race::one_creator_wins, &Race::no_increment_is_lost, &Race::old_versions_are_refused});
+        else
+            report.checks.push_back({"conditions on writes are obeyed", "when it was opened they were not", false});
+        for (auto const check : checks)
             if (!first_error_)
                 report.checks.push_back((this->*check)());
         auto const cleaned = clean_up();

@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import s3
+
 PROGRAMS = ["ceph-mon", "ceph-mgr", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin"]
 ACCESS_KEY, SECRET_KEY = "cluster-access", "cluster-secret"
 
@@ -87,6 +89,16 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120) -> No
         time.sleep(0.1)
 
 
+def answers(port: int) -> bool:
+    """Does anything speak HTTP there?"""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+            peer.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return peer.recv(5) == b"HTTP/"
+    except OSError:
+        return False
+
+
 class Ceph_Cluster:
     """Starts when it is made and stops with `stop()`; a context manager."""
 
@@ -140,7 +152,7 @@ class Ceph_Cluster:
         port = self.gateway_ports[number]
         self.start(f"rgw.{number}", "radosgw", "-n", f"client.rgw.{number}", "--ms_mon_client_mode=crc",
                    "--auth_client_required=none", f"--rgw_frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1")
-        wait_until(lambda: self.answers(port), f"gateway {number} answers")
+        wait_until(lambda: answers(port), f"gateway {number} answers")
 
     def kill(self, name: str) -> None:
         """As a loss of power would, for this member alone: "osd.1", "rgw.0"."""
@@ -154,8 +166,12 @@ class Ceph_Cluster:
 
     # What is asked of it
 
-    def url(self, gateway: int = 0) -> str:
-        return f"http://127.0.0.1:{self.gateway_ports[gateway]}"
+    def url(self, gateway: int, bucket: str) -> str:
+        """A storage, as the command takes it."""
+        return f"s3://{bucket}?endpoint_url=http://127.0.0.1:{self.gateway_ports[gateway]}&region=us-east-1"
+
+    def make_bucket(self, name: str) -> None:
+        s3.make_bucket(f"http://127.0.0.1:{self.gateway_ports[0]}", name, ACCESS_KEY, SECRET_KEY)
 
     def osds_up(self) -> int:
         return int(json.loads(self.ceph("osd", "stat", "-f", "json"))["num_up_osds"])
@@ -170,15 +186,6 @@ class Ceph_Cluster:
         if done.returncode != 0:
             raise RuntimeError(f"{program} {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
-
-    @staticmethod
-    def answers(port: int) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
-                peer.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                return peer.recv(5) == b"HTTP/"
-        except OSError:
-            return False
 
     def __enter__(self) -> Ceph_Cluster:
         return self

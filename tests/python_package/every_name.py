@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -35,6 +36,7 @@ from memfs_cache import (
     Storage_Disk,
     Storage_Memory,
     Storage_Python,
+    Storage_S3,
     Storage_Sqlite,
     Stored,
     Stored_Data,
@@ -82,6 +84,8 @@ def storages(folder: str) -> list[Storage]:
         def files__paths(self) -> list[str]:
             return list(self.files)
 
+    bucket: Callable[[], Storage] = lambda: Storage_S3("files", "below", endpoint_url="http://127.0.0.1", region="eu-west-1")
+    assert callable(bucket)  # there is no server to open it
     database = Storage_Sqlite(f"{folder}/files.db")
     database.backup(f"{folder}/copy.db")
     return [storage, Storage_Memory(), Storage_Python(Files()), database, open_storage("memory:")]

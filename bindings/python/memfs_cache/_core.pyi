@@ -132,6 +132,18 @@ class Storage_Sqlite(Storage):
     def __init__(self, path: str | PathLike[str]) -> None: ...
     def backup(self, path: str | PathLike[str]) -> None: ...
 
+class Storage_S3(Storage):
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        session_token: str | None = None,
+    ) -> None: ...
+
 class Storage_Python(Storage):
     def __init__(self, files: object) -> None: ...
 

@@ -3,6 +3,9 @@
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/open.hpp>
+#if MEMFS_CACHE_HAS_S3
+#include <memfs_cache/storage/s3.hpp>
+#endif
 #if MEMFS_CACHE_HAS_SQLITE
 #include <memfs_cache/storage/sqlite.hpp>
 #endif
@@ -22,6 +25,8 @@ auto open_by_url(Text url) -> py::object {
         return py::cast(Disk_Storage{std::move(opened)});
     if (url.value.starts_with("sqlite:"))
         return py::cast(Sqlite_Storage{std::move(opened)});
+    if (url.value.starts_with("s3:"))
+        return py::cast(S3_Storage{std::move(opened)});
     return py::cast(std::move(opened));
 }
 
@@ -41,6 +46,35 @@ auto back_up(Sqlite_Storage const& storage, std::string const& file) -> Result<v
 #else
 auto back_up(Sqlite_Storage const&, std::string const&) -> Result<void> {
     return fail(Errc::unsupported, "backup: this build has no SQLite backend");
+}
+#endif
+
+/// What Storage_S3 takes; None where the environment decides.
+struct Bucket {
+    std::string bucket, prefix;
+    std::optional<std::string> endpoint_url, region, access_key_id, secret_access_key, session_token;
+};
+
+#if MEMFS_CACHE_HAS_S3
+auto open_bucket(Bucket const& wanted) -> Result<Any_Storage> {
+    S3_Settings settings;
+    settings.bucket = wanted.bucket;
+    settings.prefix = wanted.prefix;
+    settings.endpoint_url = wanted.endpoint_url.value_or("");
+    settings.region = wanted.region.value_or("");
+    if (wanted.access_key_id || wanted.secret_access_key || wanted.session_token) {
+        if (!wanted.access_key_id || !wanted.secret_access_key)
+            return fail(Errc::invalid_argument, "access_key_id and secret_access_key: give both, or neither");
+        settings.credentials = {*wanted.access_key_id, *wanted.secret_access_key, wanted.session_token.value_or("")};
+    }
+    auto opened = Storage_S3::open(std::move(settings));
+    if (!opened)
+        return opened.error();
+    return Any_Storage(*std::move(opened));
+}
+#else
+auto open_bucket(Bucket const&) -> Result<Any_Storage> {
+    return fail(Errc::unsupported, "Storage_S3: this build has no S3 backend");
 }
 #endif
 
@@ -128,6 +162,26 @@ read and written, Unavailable when another program keeps it locked, Unsupported 
 
 Raises Already_Exists if anything stands at the path.)");
 
+    py::class_<S3_Storage, Storage>(module, "Storage_S3",
+                                    R"(Files in a bucket of any service that speaks S3, for any number of machines.
+
+What is None comes from the environment as for other programs: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile,
+AWS_REGION. Opening asks the service whether it obeys conditions; where it does not, tokens and events are refused.
+
+Raises Invalid_Argument, Not_Found, Permission_Denied, Unavailable or Timed_Out, each with the setting to change;
+Unsupported in a build without S3.)")
+        .def(py::init([](std::string bucket, std::string prefix, std::optional<std::string> endpoint_url,
+                         std::optional<std::string> region, std::optional<std::string> access_key_id,
+                         std::optional<std::string> secret_access_key, std::optional<std::string> session_token) {
+                 Bucket const wanted{std::move(bucket),       std::move(prefix),        std::move(endpoint_url),
+                                     std::move(region),       std::move(access_key_id), std::move(secret_access_key),
+                                     std::move(session_token)};
+                 auto name = "Storage_S3(" + std::string(py::repr(py::str(wanted.bucket))) + ")";
+                 return S3_Storage{{waiting([&] { return open_bucket(wanted); }), std::move(name)}};
+             }),
+             "bucket"_a, "prefix"_a = "", "endpoint_url"_a = py::none(), "region"_a = py::none(),
+             "access_key_id"_a = py::none(), "secret_access_key"_a = py::none(), "session_token"_a = py::none());
+
     py::class_<Python_Storage, Storage>(module, "Storage_Python",
                                         R"(Any object with the methods of Memory-FS's Storage_FS as a storage.
 
@@ -145,7 +199,8 @@ memfs_cache.errors that it is.)")
              "files"_a);
 
     module.def("open_storage", &open_by_url, "url"_a,
-               R"(Opens the storage that a URL names: memory:, disk:PATH or sqlite:PATH.
+               R"(Opens the storage that a URL names: memory:, disk:PATH, sqlite:PATH or
+s3://bucket/prefix?endpoint_url=...&region=...
 
 Raises Invalid_Argument for any other text, Unsupported for backends that this build lacks.)");
 }

@@ -15,6 +15,7 @@ struct Storage {
 struct Memory_Storage : Storage {};
 struct Disk_Storage : Storage {};
 struct Sqlite_Storage : Storage {};
+struct S3_Storage : Storage {};
 struct Python_Storage : Storage {};
 
 /// @param  files  an object with the methods of Memory-FS's Storage_FS

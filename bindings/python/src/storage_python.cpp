@@ -94,7 +94,11 @@ class Object_Storage {
     [[nodiscard]] auto counters() const -> Operation_Counts { return state_->counters.snapshot(); }
     /// It counts as outliving the process whether it does or not: the library then never asks it under a lock of its own.
     [[nodiscard]] auto capabilities() const -> Capabilities {
-        return {state_->decides_conditions, state_->decides_conditions, true, false, false, UINT64_MAX};
+        Capabilities offered;
+        offered.conditional_put = offered.append = state_->decides_conditions;
+        offered.survives_process = true;
+        offered.max_value_bytes = UINT64_MAX;
+        return offered;
     }
 
   private:

@@ -281,6 +281,24 @@ auto cold_half_hour() -> Sides {
             .peer = peer};
 }
 
+/// With what dead processes left taken over, as a service does it.
+auto open_a_large_store() -> Sides {
+    auto const disk = std::make_shared<Disk_Site>();
+    disk->site.record(million);
+    disk->site.analytics->flush().value();
+    auto const folder = disk->folder.path() / "store";
+    return {[disk, folder](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i) {
+                    Site<Storage_Disk> site(Storage_Disk::open(folder).value());
+                    site.analytics->log().adopt_dead_writers().value();
+                }
+            },
+            [disk, folder](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    keep(Storage_Disk::open(folder).value());
+            }};
+}
+
 auto warm_final_window(unsigned paths, unsigned visitors) -> Sides {
     auto const disk = std::make_shared<Disk_Site>();
     disk->site.traffic = Traffic(paths, visitors);
@@ -320,6 +338,7 @@ auto analytics_rows() -> Rows {
         {"record_request, disk, flush included", "write of the lines in 1 MiB", record_to_disk},
         {"import of 1,000,000 lines, disk", "read, find line ends", import_a_log, "goaccess, nothing kept"},
         {"cold half-hour of 1,000,000 events, disk", "read, crc32c", cold_half_hour, "their fields through simdjson"},
+        {"open of a store of 1,000,000 events, disk", "the folder alone", open_a_large_store},
         {"warm final window, 500 paths, 700 visitors", "stat", [] { return warm_final_window(500, 700); }},
         {"warm final window, 2,000 paths, 4,000 visitors", "stat", [] { return warm_final_window(2'000, 4'000); }},
         {"final window from disk, 500 paths, 700 visitors", "read", first_read_of_a_final_window}};

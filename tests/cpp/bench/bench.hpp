@@ -36,8 +36,10 @@ using Rows = std::vector<Row>;
 [[nodiscard]] auto core_rows() -> Rows;
 #if MEMFS_CACHE_HAS_S3
 [[nodiscard]] auto net_rows() -> Rows;
+[[nodiscard]] auto s3_rows() -> Rows;
 #else
 [[nodiscard]] inline auto net_rows() -> Rows { return {}; }
+[[nodiscard]] inline auto s3_rows() -> Rows { return {}; }
 #endif
 [[nodiscard]] auto storage_rows() -> Rows;
 #if MEMFS_CACHE_HAS_SQLITE

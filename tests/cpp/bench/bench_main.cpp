@@ -142,8 +142,8 @@ auto main(int argc, char** argv) -> int {
                 arguments->rounds);
     bool measured = false;
     try {
-        for (auto const& rows : {core_rows(), net_rows(), storage_rows(), sqlite_rows(), events_rows(), entries_rows(),
-                                 tokens_rows(), analytics_rows(), server_rows()})
+        for (auto const& rows : {core_rows(), net_rows(), storage_rows(), sqlite_rows(), s3_rows(), events_rows(),
+                                 entries_rows(), tokens_rows(), analytics_rows(), server_rows()})
             for (auto const& row : rows)
                 if (row.name.find(arguments->only) != std::string::npos) {
                     measure(row, arguments->rounds);

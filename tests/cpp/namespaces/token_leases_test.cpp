@@ -96,7 +96,7 @@ TEST_SUITE("namespaces/tokens/leases") {
     }
 
     TEST_CASE_TEMPLATE("a token with blocks is granted as often as its limit says, and every use is an event", Backend,
-                       MEMFS_CACHE_APPENDING_BACKENDS) {
+                       MEMFS_CACHE_BACKENDS) {
         Backend backend;
         auto const tokens = open_tokens(backend.storage, system_clock());
         REQUIRE(tokens->create("t", {.limit = 100, .block_size = 16}));

@@ -114,7 +114,7 @@ TEST_SUITE("namespaces/tokens") {
     }
 
     TEST_CASE_TEMPLATE("a token of limit ten is granted ten times, and the eleventh use is refused as exhausted",
-                       Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
+                       Backend, MEMFS_CACHE_BACKENDS) {
         Backend backend;
         auto const tokens = open_tokens(backend.storage);
         auto const made = tokens->create("Community-X", {.limit = 10, .created_by = "ann"}).value();
@@ -153,7 +153,7 @@ TEST_SUITE("namespaces/tokens") {
         }
     }
 
-    TEST_CASE_TEMPLATE("of many who create one name at once exactly one wins", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
+    TEST_CASE_TEMPLATE("of many who create one name at once exactly one wins", Backend, MEMFS_CACHE_BACKENDS) {
         Backend backend;
         auto other = backend.another();
         std::atomic<int> won{0}, lost{0};
@@ -257,7 +257,7 @@ TEST_SUITE("namespaces/tokens") {
         CHECK(tokens->events("t").value().size() == 3);
     }
 
-    TEST_CASE_TEMPLATE("the same action from many at once counts once", Backend, MEMFS_CACHE_APPENDING_BACKENDS) {
+    TEST_CASE_TEMPLATE("the same action from many at once counts once", Backend, MEMFS_CACHE_BACKENDS) {
         Backend backend;
         auto other = backend.another();
         auto const first = open_tokens(backend.storage);

@@ -295,7 +295,7 @@ TEST_SUITE("service/cache_service") {
     }
 
     TEST_CASE_TEMPLATE("one service does it all on every storage, and the next one finds it there", Backend,
-                       MEMFS_CACHE_APPENDING_BACKENDS) {
+                       MEMFS_CACHE_BACKENDS) {
         Backend backend;
         auto another = backend.another();
         auto const open = [&](auto storage) {

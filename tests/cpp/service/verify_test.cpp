@@ -204,7 +204,7 @@ TEST_SUITE("service/verify") {
 
     TEST_CASE_TEMPLATE(
         "a store that was moved to another backend is sound there, and all windows come out of its events", Backend,
-        MEMFS_CACHE_APPENDING_BACKENDS) {
+        MEMFS_CACHE_BACKENDS) {
         Kept_Store store;
         Backend backend;
         REQUIRE(copy_objects(store.storage, backend.storage).value().verified());

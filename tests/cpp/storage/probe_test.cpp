@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/backends.hpp"
 #include "support/printers.hpp"
+#include "support/wrapped_storage.hpp"
 #include <memfs_cache/storage/probe.hpp>
 #include <memfs_cache/storage/words.hpp>
 
@@ -110,6 +111,17 @@ TEST_SUITE("storage/probe") {
         CHECK(probe(Fault::reads_late) == Places{3});
         CHECK(probe(Fault::lists_late) == Places{4});
         CHECK(probe(Fault::keeps_what_is_erased) == Places{5});
+    }
+
+    TEST_CASE("a storage that knows no conditions is said to know none, and the rest is looked at") {
+        Storage_Memory memory;
+        Wrapped_Storage unconditional(memory);
+        unconditional.promised.conditional_put = false;
+        Any_Storage const shared = std::move(unconditional);
+        auto const report = probe_storage([&] { return Result<Any_Storage>(shared); }, {2, 2}).value();
+        REQUIRE(report.checks.size() == 4);
+        CHECK(report.checks[0].promise == "conditions on writes are obeyed");
+        CHECK(broken_promises(report) == std::vector<std::size_t>{0});
     }
 
     TEST_CASE("an error of one client ends the probe with that error") {

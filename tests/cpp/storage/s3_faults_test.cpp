@@ -93,7 +93,9 @@ TEST_SUITE("storage/s3 faults") {
                                {{"409", Fault::error(409, "OperationAborted")}, "conflict", "conflict", Errc::conflict},
                                {{"reset", Fault::reset_before()}, "unknown", "unknown", Errc::unavailable}}) {
             CAPTURE(each.fault.name);
-            S3_World world;
+            S3_Settings patient; // ten of the longest pauses are longer than the usual budget
+            patient.retry_budget = std::chrono::hours(1);
+            S3_World world({}, patient);
             REQUIRE(told(world.put("there", "old")) == "applied");
             auto const when = Precondition::only_if(world.version_of("there"));
             world.server.forget();

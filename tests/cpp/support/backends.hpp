@@ -3,6 +3,7 @@
 
 #include "support/broken_storage.hpp"
 #include "support/scratch_folder.hpp"
+#include <memfs_cache/core/random.hpp>
 #include <memfs_cache/storage/any.hpp>
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
@@ -14,7 +15,11 @@
 #include <memfs_cache/storage/sqlite.hpp>
 #endif
 
+#include <cstdlib>
 #include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
 
 /// A fixture for each backend: makes a fresh empty storage and, where the backend can, another handle on the same
 /// objects. A new backend joins every suite by its fixture and one name in MEMFS_CACHE_BACKENDS.
@@ -67,16 +72,31 @@ inline auto settings_for(Fake_S3 const& server) -> S3_Settings {
     return settings;
 }
 
-/// With the habits of Amazon.
+/// With the habits of Amazon. Where MEMFS_CACHE_TEST_S3 names one or two storages by their URLs, doors of one bucket on a
+/// real server, it is that one, in a place of its own.
 struct S3_Backend {
     using Storage = Storage_S3;
     static constexpr bool has_folders = false;
     static constexpr bool is_remote = true;
 
     Fake_S3 server{};
-    Storage storage = Storage_S3::open(settings_for(server)).value();
-    [[nodiscard]] auto another() const -> std::optional<Storage> {
-        return Storage_S3::open(settings_for(server)).value();
+    std::vector<S3_Settings> doors = real_doors(settings_for(server));
+    Storage storage = Storage_S3::open(doors.front()).value();
+    [[nodiscard]] auto another() const -> std::optional<Storage> { return Storage_S3::open(doors.back()).value(); }
+
+  private:
+    static auto real_doors(S3_Settings const& of_the_fake) -> std::vector<S3_Settings> {
+        auto const* const urls = std::getenv("MEMFS_CACHE_TEST_S3");
+        if (urls == nullptr)
+            return {of_the_fake};
+        std::vector<S3_Settings> found;
+        auto const place = "/" + random_hex(8);
+        std::istringstream words(urls);
+        for (std::string url; words >> url;) {
+            found.push_back(S3_Settings::parse(url).value());
+            found.back().prefix = found.back().prefix.empty() ? place.substr(1) : found.back().prefix + place;
+        }
+        return found;
     }
 };
 
@@ -91,12 +111,16 @@ struct S3_Ceph_Backend {
         options.quirks = Fake_S3_Quirks::ceph();
         return options;
     }
+    /// Who loses a race is told to try again; without a pause in between that may happen often in a row.
+    static auto open(Fake_S3 const& gateway) -> Storage {
+        auto settings = settings_for(gateway);
+        settings.most_tries = 10'000;
+        return Storage_S3::open(std::move(settings)).value();
+    }
     Fake_S3 server{options()};
     Fake_S3 second{options(), server.objects()};
-    Storage storage = Storage_S3::open(settings_for(server)).value();
-    [[nodiscard]] auto another() const -> std::optional<Storage> {
-        return Storage_S3::open(settings_for(second)).value();
-    }
+    Storage storage = open(server);
+    [[nodiscard]] auto another() const -> std::optional<Storage> { return open(second); }
 };
 #endif
 

@@ -64,7 +64,8 @@ auto add_probe(CLI::App& app) -> Subcommand {
     auto const options = std::make_shared<Options>();
     auto* command = app.add_subcommand("probe", "Race clients on a storage: does it keep what exact limits need?");
     command->add_option("--storage", options->urls, storage_urls)->required()->envname("MEMFS_CACHE_STORAGE");
-    command->footer("--storage may be given several times, for the doors of one store: clients go through each in turn.");
+    command->footer(
+        "--storage may be given several times, for the doors of one store: clients go through each in turn.");
     command->add_option("--clients", options->probe.clients, "how many race each other")->capture_default_str();
     command->add_option("--rounds", options->probe.rounds, "how often")->capture_default_str();
     command->add_flag("--json", options->json, "the report as one JSON object");

@@ -111,7 +111,7 @@ class Ask(NamedTuple):
 GOOD = {"window_type": "daily", "window_key": "2026-02-14", "name": "community-x", "window_minutes": "5", "limit": "10",
         "prefix": "cache/analytics/data/raw/", "start_after": "cache/a", "path": "cache/tokens/nothing", "token_name": "fresh",
         "usage_limit": 9, "created_by": "ann", "expires_at": 0, "metadata": {"a": [1]}, "ip_hash": "ab12",
-        "action": "upload", "transfer_id": "t1", "action_id": "once"}
+        "action": "upload", "transfer_id": "t1", "action_id": "once", "block_size": 0}
 
 
 def bad_values(schema: dict[str, Any]) -> list[Any]:

@@ -15,7 +15,7 @@ JOBS ?= $(shell nproc)
 STORAGE ?= disk:./data
 
 # Looked up when a recipe runs: `packages` may just have installed it. Without it (no apt-get here) all is compiled.
-with_ccache = CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache || true)
+with_ccache = CMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache)
 configure = $(with_ccache) cmake --preset $(1) -DMEMFS_CACHE_WERROR=$(WERROR)
 build = cmake --build --preset $(1) --parallel $(JOBS)
 check = ctest --preset $(1) --parallel $(JOBS) --output-junit "$(CURDIR)/build/$(1)/tests.xml"

@@ -10,7 +10,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 DOCTEST = re.compile(r"test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
-SKIPPED = re.compile(r"^SKIPPED .*$", re.MULTILINE)
+SKIPPED = re.compile(r"^SKIPPED \[(\d+)\].*$", re.MULTILINE)
 PYTEST = re.compile(r"^(?=.* in [\d.]+s)(?:.*?(\d+) failed)?(?:.*?(\d+) passed)?", re.MULTILINE)
 
 
@@ -29,11 +29,15 @@ def cases(test: ElementTree.Element) -> tuple[int, int]:
 
 def main(reports: list[str]) -> int:
     tests = [test for report in reports for test in ElementTree.parse(report).iter("testcase")]
+    skipped = 0
     for test in tests:
         if test.get("status") == "notrun" or test.find("skipped") is not None:
+            skipped += 1
             print(f"NOT RUN: {test.get('name')}")
-        for reason in SKIPPED.findall(test.findtext("system-out") or ""):
-            print(f"{test.get('name')}: {reason}")
+        for said in SKIPPED.finditer(test.findtext("system-out") or ""):
+            skipped += int(said[1])
+            print(f"{test.get('name')}: {said[0]}")
+    print(f"{skipped} skipped")
     results = [cases(test) for test in tests]
     passed, failed = sum(p for p, _ in results), sum(f for _, f in results)
     print(f"{passed} passed, {failed} failed")

@@ -21,8 +21,9 @@
 #include <unistd.h>
 #include <vector>
 
-/// And one that broken_test.cpp breaks, to see the suite fail.
-#define MEMFS_CACHE_SUITE_BACKENDS MEMFS_CACHE_BACKENDS, memfs_cache::testing::Broken_Backend
+/// And one behind faults and retries, and one that broken_test.cpp breaks, to see the suite fail.
+#define MEMFS_CACHE_SUITE_BACKENDS                                                                                     \
+    MEMFS_CACHE_BACKENDS, memfs_cache::testing::Retried_Backend, memfs_cache::testing::Broken_Backend
 
 /// The contract of StorageBackend, line by line, for every backend of MEMFS_CACHE_BACKENDS.
 namespace memfs_cache::conformance {

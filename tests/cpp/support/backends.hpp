@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/broken_storage.hpp"
+#include "support/retried_storage.hpp"
 #include "support/scratch_folder.hpp"
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/storage/any.hpp>
@@ -132,6 +133,16 @@ struct Broken_Backend {
 
     Storage storage;
     [[nodiscard]] auto another() const -> std::optional<Storage> { return std::nullopt; }
+};
+
+/// Memory behind faults and the rule that makes up for them.
+struct Retried_Backend {
+    using Storage = Retried_Storage;
+    static constexpr bool has_folders = false;
+    static constexpr bool is_remote = false;
+
+    Storage storage;
+    [[nodiscard]] auto another() const -> std::optional<Storage> { return storage; }
 };
 
 /// The same behind Any_Storage.

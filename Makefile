@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release python portable-wheel test test-cluster serve bench bench-python docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python portable-wheel test test-cluster serve bench bench-logs bench-python docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -29,7 +29,7 @@ help:
 	@echo "make test    install what is missing, build, run every test"
 	@echo "make test-cluster  the drills on a real cluster, which it installs"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
-	@echo "make bench   ours, the limit of this machine, and their ratio"
+	@echo "make bench   ours, the limit of this machine, and their ratio; make bench-logs  a month beside the log tools"
 	@echo "make python  .venv with the Python package installed; make bench-python  its figures beside its peers"
 	@echo "make lint | format | tidy | docs | clang | asan | tsan | clean"
 
@@ -82,6 +82,11 @@ bench: release
 	$(call configure,release)
 	$(call build,release) --target memfs_cache_bench
 	build/release/tests/memfs_cache_bench
+
+bench-logs: release
+	@.ci/install-packages logswan goaccess awffull
+	$(call build,release) --target memfs_cache_cli
+	python3 tests/python/bench_logs.py build/release/memfs-cache
 
 bench-python: python
 	$(venv)/bin/python tests/python_package/bench.py

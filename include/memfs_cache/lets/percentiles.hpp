@@ -2,12 +2,13 @@
 #pragma once
 
 #include <memfs_cache/core/error.hpp>
+#include <memfs_cache/core/json_scan.hpp>
 
 #include <boost/json/object.hpp>
 
 #include <cstdint>
-#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace memfs_cache {
@@ -22,6 +23,8 @@ namespace memfs_cache {
 class Percentiles {
   public:
     static constexpr std::size_t exact_values = 256;
+    /// Greatest relative error of a percentile beyond that, in millionths.
+    static constexpr std::uint32_t bin_error_ppm = 11'000;
     static constexpr std::int64_t least_us = 1;
     static constexpr std::int64_t most_us = 86'400'000'000;
 
@@ -29,6 +32,8 @@ class Percentiles {
     void merge(Percentiles const& other);
     [[nodiscard]] auto count() const noexcept -> std::uint64_t { return count_; }
     [[nodiscard]] auto is_exact() const noexcept -> bool { return bins_.empty(); }
+    /// Greatest relative error of at() in millionths; 0: exact.
+    [[nodiscard]] auto error_ppm() const noexcept -> std::uint32_t { return is_exact() ? 0 : bin_error_ppm; }
 
     /// The value at a percentile by nearest rank, in microseconds; 0 if there are no values.
     /// @param  per_mille  1..1000: 500 is the median, 990 the 99th percentile
@@ -36,6 +41,9 @@ class Percentiles {
 
     /// {"values":[...]} in order, or {"bins":{"index":count,...}} in order of the index.
     void append_json(std::string& out) const;
+    /// Adds what a text of append_json() holds.
+    /// @errors corrupt_data; the percentiles are then of no use
+    [[nodiscard]] auto merge_json(std::string_view text) -> Result<void>;
     /// @errors corrupt_data
     [[nodiscard]] static auto from_json(boost::json::object const& object) -> Result<Percentiles>;
 
@@ -45,6 +53,8 @@ class Percentiles {
 
   private:
     void to_bins();
+    [[nodiscard]] auto merge_values(Json_Scanner& values) -> bool;
+    [[nodiscard]] auto merge_bins(Json_Scanner& bins) -> bool;
     std::uint64_t count_ = 0;
     std::vector<std::int64_t> values_; ///< while exact, in no order
     std::vector<std::uint64_t> bins_;  ///< afterwards, by index

@@ -3,10 +3,9 @@
 
 #include "disk_model.hpp"
 #include "support/scratch_folder.hpp"
-#include <memfs_cache/core/random.hpp>
+#include "support/test_seed.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iterator>
@@ -24,11 +23,6 @@ namespace memfs_cache::testing {
 inline auto quick_folder() -> std::filesystem::path {
     std::filesystem::path const memory = "/dev/shm";
     return std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
-}
-
-inline auto number_from_environment(char const* name, std::uint64_t otherwise) -> std::uint64_t {
-    auto const* const text = std::getenv(name); // NOLINT(concurrency-mt-unsafe)
-    return text == nullptr ? otherwise : std::stoull(text);
 }
 
 /// A moment and a kind of death. What was promised after more than `changes` changes was never heard of.
@@ -108,9 +102,6 @@ class Armed_Fault {
 inline auto open_files() -> std::ptrdiff_t {
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
 }
-
-/// Random, unless MEMFS_CACHE_TEST_SEED repeats a run.
-inline auto seed_of_run() -> std::uint64_t { return number_from_environment("MEMFS_CACHE_TEST_SEED", random_u64()); }
 
 /// Looks at what is left after a crash.
 /// @return the promise that was broken, in words; "" if all were kept

@@ -1,93 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mergeable parts that summaries are made of.
+#include "json_counts.hpp"
+#include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/lets/add_up.hpp>
-#include <memfs_cache/lets/distinct_set.hpp>
-#include <memfs_cache/lets/name_counts.hpp>
 #include <memfs_cache/lets/percentiles.hpp>
-
-#include <boost/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <bit>
 
 namespace memfs_cache {
-
-auto Distinct_Set::to_text() const -> std::string {
-    std::vector<std::uint64_t> sorted(hashes_.begin(), hashes_.end());
-    std::sort(sorted.begin(), sorted.end());
-    std::string out(sorted.size() * 16, '0');
-    for (std::size_t i = 0; i < sorted.size(); ++i)
-        write_hex(out.data() + 16 * i, sorted[i], 16);
-    return out;
-}
-
-auto Distinct_Set::from_text(std::string_view text) -> Result<Distinct_Set> {
-    Distinct_Set set;
-    set.hashes_.reserve(text.size() / 16);
-    for (std::size_t i = 0; i < text.size(); i += 16) {
-        auto const digits = text.substr(i, 16);
-        auto const hash = parse_hex(digits);
-        if (digits.size() != 16 || !hash)
-            return fail(Errc::corrupt_data, "a set of hashes is not 16 hex digits each");
-        set.hashes_.insert(*hash);
-    }
-    return set;
-}
-
-auto Name_Counts::top(std::size_t most) const -> std::vector<Row> {
-    constexpr auto larger = [](Row const& a, Row const& b) {
-        return a.second != b.second ? a.second > b.second : a.first < b.first;
-    };
-    // A heap whose first is the least of those kept. Most names are of one look at a count and go.
-    std::vector<Row> rows;
-    if (most == 0)
-        return rows;
-    rows.reserve(std::min(most, counts_.size()));
-    for (auto const& [name, times] : counts_) {
-        Row const row(name, times);
-        if (rows.size() == most) {
-            if (!larger(row, rows.front()))
-                continue;
-            std::pop_heap(rows.begin(), rows.end(), larger);
-            rows.pop_back();
-        }
-        rows.push_back(row);
-        std::push_heap(rows.begin(), rows.end(), larger);
-    }
-    std::sort_heap(rows.begin(), rows.end(), larger);
-    return rows;
-}
-
-void Name_Counts::append_json(std::string& out) const {
-    std::vector<Row> rows(counts_.begin(), counts_.end());
-    std::sort(rows.begin(), rows.end());
-    out += '{';
-    for (auto const& [name, times] : rows) {
-        if (out.back() != '{')
-            out += ',';
-        append_json_string(out, name);
-        out += ':';
-        append_json_number(out, times);
-    }
-    out += '}';
-}
-
-auto Name_Counts::from_json(boost::json::object const& object) -> Result<Name_Counts> {
-    Name_Counts counts;
-    counts.counts_.reserve(object.size());
-    for (auto const& member : object) {
-        boost::system::error_code error;
-        auto const times = member.value().to_number<std::int64_t>(error);
-        if (error || times < 0)
-            return fail(Errc::corrupt_data, "a count of a name is not a whole number");
-        counts.add({member.key().data(), member.key().size()}, static_cast<std::uint64_t>(times));
-    }
-    return counts;
-}
-
 namespace {
 
 __extension__ using Wide =
@@ -210,38 +133,50 @@ void Percentiles::append_json(std::string& out) const {
     out += "}}";
 }
 
-auto Percentiles::from_json(boost::json::object const& object) -> Result<Percentiles> {
-    Percentiles result;
-    Member_Reader reader(object);
-    if (object.contains("values")) {
-        auto const& values = reader.array("values");
-        for (auto const& value : values) {
-            boost::system::error_code error;
-            auto const number = value.to_number<std::int64_t>(error);
-            if (error || number < least_us || number > most_us || result.count_ == exact_values)
-                reader.refuse("values");
-            else
-                result.add(number);
-        }
-    } else {
-        result.bins_.assign(bin_count, 0);
-        for (auto const& member : reader.object("bins")) {
-            auto const bin = parse_decimal({member.key().data(), member.key().size()});
-            boost::system::error_code error;
-            auto const times = member.value().to_number<std::int64_t>(error);
-            if (error || times < 0 || !bin || *bin >= bin_count) {
-                reader.refuse("bins");
-                break;
-            }
-            add_up(result.bins_[*bin], static_cast<std::uint64_t>(times));
-            add_up(result.count_, static_cast<std::uint64_t>(times));
-        }
-        if (result.count_ <= exact_values)
-            reader.refuse("bins");
+auto Percentiles::merge_json(std::string_view text) -> Result<void> {
+    Json_Scanner scanner(text);
+    Json_Scanner::Member member;
+    bool good = scanner.next_or_enter(member) && member.kind == Json_Scanner::Kind::nested;
+    if (good) {
+        auto nested = scanner.enter();
+        good = member.name == "values" ? merge_values(nested) : member.name == "bins" && merge_bins(nested);
+        good = good && scanner.leave(nested) && !scanner.next(member) && scanner.good();
     }
-    if (!reader.good())
-        return fail(Errc::corrupt_data, "percentiles: member '" + std::string(reader.first_bad()) + "' is damaged");
-    return result;
+    return good ? Result<void>() : fail(Errc::corrupt_data, "percentiles: 'values' or 'bins' are missing or damaged");
+}
+
+auto Percentiles::merge_values(Json_Scanner& values) -> bool {
+    std::size_t count = 0;
+    for (Json_Scanner::Member member; values.next(member); ++count) {
+        std::uint64_t value = 0;
+        if (!read_count(member, value) || value < least_us || value > most_us || count == exact_values)
+            return false;
+        add(static_cast<std::int64_t>(value));
+    }
+    return values.good();
+}
+
+auto Percentiles::merge_bins(Json_Scanner& bins) -> bool {
+    if (bins_.empty())
+        to_bins();
+    std::uint64_t sum = 0;
+    for (Json_Scanner::Member member; bins.next(member);) {
+        auto const bin = parse_decimal(member.name).value_or(bin_count);
+        std::uint64_t times = 0;
+        if (bin >= bin_count || !read_count(member, times))
+            return false;
+        add_up(bins_[bin], times);
+        add_up(sum, times);
+    }
+    add_up(count_, sum);
+    return bins.good() && sum > exact_values;
+}
+
+auto Percentiles::from_json(boost::json::object const& object) -> Result<Percentiles> {
+    Percentiles percentiles;
+    if (auto const merged = percentiles.merge_json(json_text(object)); !merged)
+        return merged.error();
+    return percentiles;
 }
 
 } // namespace memfs_cache

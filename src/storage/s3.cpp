@@ -4,6 +4,7 @@
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/civil.hpp>
 #include <memfs_cache/core/random.hpp>
+#include <memfs_cache/core/utf8.hpp>
 #include <memfs_cache/storage/s3.hpp>
 
 #include <algorithm>
@@ -522,15 +523,19 @@ auto Storage_S3::erase(Storage_Key const& key, Precondition const& when) -> Resu
 }
 
 /// One request gives one page, but where listings cannot begin behind a key: then the service's own pages are gone
-/// through from the first one.
+/// through from the first one. Services may take a prefix and a start for text: if one ends inside a character it goes
+/// without its last bytes, and what comes too much is dropped here.
 auto Storage_S3::list(List_Query const& query) const -> Result<Page> {
     constexpr int most_requests = 100'000;
     if (auto const good = check_list_query(query); !good)
         return good.error();
+    auto const prefix = whole_characters(query.prefix);
+    auto const start_after = whole_characters(query.start_after);
     bool const begins_behind = state_->habits.start_after;
-    State::Listing_Query asked{.prefix = state_->name_of(query.prefix),
-                               .start_after = query.start_after.empty() ? "" : state_->name_of(query.start_after),
-                               .limit = begins_behind ? query.limit : longest_page};
+    bool const is_one_page = begins_behind && prefix.size() == query.prefix.size();
+    State::Listing_Query asked{.prefix = state_->name_of(prefix),
+                               .start_after = start_after.empty() ? "" : state_->name_of(start_after),
+                               .limit = is_one_page ? query.limit : longest_page};
     Page page;
     std::string last = begins_behind ? asked.start_after : "";
     for (int requests = 0; requests < most_requests; ++requests) {
@@ -542,7 +547,7 @@ auto Storage_S3::list(List_Query const& query) const -> Result<Page> {
                 return no_s3("a listing that is not in order, or not of what was asked for");
             last = item.name;
             auto const key = state_->key_of(item.name);
-            if (!key || *key <= query.start_after)
+            if (!key || *key <= query.start_after || !key->starts_with(query.prefix))
                 continue;
             if (page.items.size() == query.limit) {
                 page.next = page.items.back().key;
@@ -552,7 +557,7 @@ auto Storage_S3::list(List_Query const& query) const -> Result<Page> {
         }
         if (!listing->is_truncated)
             return page;
-        if (begins_behind && !page.items.empty()) {
+        if (is_one_page && !page.items.empty()) {
             page.next = page.items.back().key;
             return page;
         }
@@ -579,6 +584,7 @@ auto Storage_S3::capabilities() const -> Capabilities {
     offered.shared_between_processes = true;
     offered.shared_between_machines = true;
     offered.max_value_bytes = largest_object;
+    offered.max_key_bytes -= std::min(offered.max_key_bytes, state_->name_of("").size());
     return offered;
 }
 

@@ -39,6 +39,17 @@ struct Code_Point {
     return {point, size};
 }
 
+/// The longest beginning of a text that is UTF-8 and does not end inside a character.
+[[nodiscard]] constexpr auto whole_characters(std::string_view text) noexcept -> std::string_view {
+    std::size_t size = 0;
+    for (;;) {
+        auto const point = decode_utf8(text.substr(size));
+        if (point.size_bytes == 0 || is_surrogate(point.value))
+            return text.substr(0, size);
+        size += point.size_bytes;
+    }
+}
+
 /// Appends one code point, at most U+10FFFF; surrogates as decode_utf8 reads them.
 inline void append_utf8(std::string& out, char32_t point) {
     auto const append = [&out](char32_t byte) { out.push_back(static_cast<char>(byte)); };

@@ -287,6 +287,26 @@ TEST_SUITE("storage/s3") {
         CHECK(world.server.seen().size() == 3);
     }
 
+    TEST_CASE("a listing that begins or starts inside a character is asked for in whole characters") {
+        S3_World world;
+        std::vector<std::string> first, second; // two characters that begin alike
+        for (int i = 0; i < 1'100; ++i) {
+            world.server.store(first.emplace_back("k/\u00e9" + std::to_string(10'000 + i)), "x");
+            world.server.store(second.emplace_back("k/\u0129" + std::to_string(10'000 + i)), "x");
+        }
+        std::string const of_second = "k/\xc4";
+        CHECK(files_list(*world.storage, of_second).value() == second);
+        CHECK(files_list(*world.storage, "k/\xc3").value() == first);
+        CHECK(files_list(*world.storage, "k/\xe2\x82").value().empty());
+        auto const last = world.storage->list({of_second, second.end()[-3], 2}).value();
+        REQUIRE(last.items.size() == 2);
+        CHECK(last.next.empty());
+        auto const behind = world.storage->list({"k/", of_second, 1}).value(); // between the two
+        REQUIRE(behind.items.size() == 1);
+        CHECK(behind.items[0].key == second.front());
+        CHECK(behind.next == second.front());
+    }
+
     TEST_CASE("everything lies below the prefix, and nothing beside it is seen") {
         S3_Settings wishes;
         wishes.prefix = "app/one+two";

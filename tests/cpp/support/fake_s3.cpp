@@ -2,6 +2,7 @@
 #include "support/fake_s3.hpp"
 
 #include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/ids.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -585,6 +586,8 @@ class Fake_S3::Impl {
             return found == seen.query.end() ? std::string() : found->second;
         };
         if (parameter("list-type") != "2")
+            return error_reply(400, "InvalidArgument");
+        if (!is_utf8(parameter("prefix")) || !is_utf8(parameter("start-after"))) // which some services take for text
             return error_reply(400, "InvalidArgument");
         auto const& quirks = options_.quirks;
         auto start = parameter("start-after");

@@ -15,6 +15,7 @@
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/open.hpp>
+#include <memfs_cache/storage/prefixed.hpp>
 #include <memfs_cache/storage/words.hpp>
 #include <memfs_cache/version.hpp>
 #if MEMFS_CACHE_HAS_S3

@@ -107,6 +107,7 @@ struct Capabilities {
     std::uint64_t max_value_bytes = 0;     ///< largest object
     bool conditional_erase = false;        ///< conditions of erase are atomic, and of two at once one is told true
     bool versions_recur = false;           ///< no promise but a warning: the same bytes again have the same version
+    std::size_t max_key_bytes = Storage_Key::max_bytes; ///< a longer key gives invalid_argument
 };
 
 /// Operations since the storage was opened. A failed operation counts too.

@@ -72,7 +72,7 @@ class Storage_S3 {
     [[nodiscard]] auto get(Storage_Key const& key, Byte_Range range = {}) const -> Result<std::optional<Object>>;
     /// Every put is durable when it returns; who may read is the bucket's policy. Options change nothing here.
     /// An object may be there after `unknown`, or appear at any later time.
-    /// @errors invalid_argument: the key is too long behind the prefix; too_large; permission_denied; no_space;
+    /// @errors invalid_argument: the key is longer than capabilities().max_key_bytes; too_large; permission_denied; no_space;
     ///         throttled: the service wants less of this in every try; unavailable, timed_out: it was never reached.
     ///         Nothing was written by a put that gives an error other than throttled.
     [[nodiscard]] auto

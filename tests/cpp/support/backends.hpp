@@ -8,6 +8,7 @@
 #include <memfs_cache/storage/any.hpp>
 #include <memfs_cache/storage/disk.hpp>
 #include <memfs_cache/storage/memory.hpp>
+#include <memfs_cache/storage/prefixed.hpp>
 #if MEMFS_CACHE_HAS_S3
 #include "support/fake_s3.hpp"
 #include <memfs_cache/storage/s3.hpp>
@@ -116,6 +117,7 @@ struct S3_Ceph_Backend {
     static auto open(Fake_S3 const& gateway) -> Storage {
         auto settings = settings_for(gateway);
         settings.most_tries = 10'000;
+        settings.retry_budget = std::chrono::hours(100); // which pauses use up though nobody makes them
         return Storage_S3::open(std::move(settings)).value();
     }
     Fake_S3 server{options()};
@@ -158,6 +160,33 @@ struct Any_Backend {
         if (auto handle = inner.another())
             return Any_Storage(std::move(*handle));
         return storage;
+    }
+};
+
+/// A folder of one, beside keys of others that begin and end like those of the folder.
+template <class Backend>
+struct Prefixed_Backend {
+    using Storage = Prefixed_Storage<typename Backend::Storage>;
+    static constexpr bool has_folders = Backend::has_folders;
+    static constexpr bool is_remote = Backend::is_remote;
+
+    Backend inner;
+    Storage storage = below(with_strangers(inner.storage));
+    [[nodiscard]] auto another() const -> std::optional<Storage> {
+        if (auto handle = inner.another())
+            return below(std::move(*handle));
+        return std::nullopt;
+    }
+
+  private:
+    static auto with_strangers(typename Backend::Storage& whole) -> typename Backend::Storage {
+        for (auto const* const stranger :
+             {"a", "services/a/b", "services/one-a/b", "services/one0", "services/two/a/b"})
+            (void)whole.put(Storage_Key(stranger), "of another", Precondition::none()).value();
+        return std::move(whole);
+    }
+    static auto below(typename Backend::Storage whole) -> Storage {
+        return Storage(std::move(whole), Storage_Key("services/one"));
     }
 };
 

@@ -57,17 +57,15 @@ portable-wheel: python
 test: release
 	$(call build,release)
 	$(MAKE) python
-	$(call configure,release) # which now finds .venv
+	$(call configure,release) # which now finds .venv, and a test to build for it
+	$(call build,release)
 	$(call check,release)
 
-# A Ceph of three disks and two gateways on loopback, moto, and a server that knows no conditions: in build/cluster.
+# A Ceph of three disks and two gateways on loopback, and a server that knows no conditions: in build/cluster.
 test-cluster: release
 	@.ci/install-packages radosgw ceph-mon ceph-mgr ceph-osd ceph-common || \
 		echo "make test-cluster: no Ceph can be installed here; its tests will say that they did not run" >&2
 	$(call build,release) --target memfs_cache_cli memfs_cache_cluster_worker tests_storage
-	(test -x build/cluster/venv/bin/python || python3 -m venv build/cluster/venv) && \
-		build/cluster/venv/bin/python -m pip --disable-pip-version-check install --quiet 'moto[server]>=5.1.5' || \
-		echo "make test-cluster: no moto can be installed here; its test will say that it did not run" >&2
 	npm install --silent --no-audit --no-fund --prefix build/cluster s3rver@3.7.1 || \
 		echo "make test-cluster: no s3rver can be installed here; its test will say that it did not run" >&2
 	ctest --preset cluster --output-junit "$(CURDIR)/build/release/cluster.xml"

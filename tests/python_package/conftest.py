@@ -94,6 +94,14 @@ class Conditional_Files(Files):
             return str(self.versions[path])
 
 
+class Overtaken_Files(Conditional_Files):
+    """Where somebody else saves right after each file__save."""
+
+    def file__save(self, path: str, data: bytes) -> bool:
+        super().file__save(path, data)
+        return super().file__save(path, b"of another")
+
+
 @pytest.fixture(params=["memory", "disk"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return Storage_Memory() if request.param == "memory" else Storage_Disk(tmp_path / "store")

@@ -81,6 +81,10 @@ class Object_Storage {
         -> Result<Put_Outcome> {
         return ask([&]() -> Result<Put_Outcome> {
             state_->counters.append(bytes.size());
+            if (!state_->decides_conditions)
+                return fail(Errc::unsupported,
+                            "the storage in Python knows no conditions, and an append is one; give it "
+                            "file__bytes_and_version and file__save_if");
             auto const present = state_->load(key);
             if ((present ? present->bytes.size() : 0) != at)
                 return Put_Outcome{Put_State::not_applied, {}};
@@ -96,6 +100,7 @@ class Object_Storage {
     [[nodiscard]] auto capabilities() const -> Capabilities {
         Capabilities offered;
         offered.conditional_put = offered.append = state_->decides_conditions;
+        offered.versions_recur = !state_->decides_conditions;
         offered.survives_process = true;
         offered.max_value_bytes = UINT64_MAX;
         return offered;
@@ -153,7 +158,7 @@ class Object_Storage {
             py::bytes const data(bytes.data(), bytes.size());
             if (when.kind() == Precondition::Kind::none) {
                 Alone const alone(*this);
-                return saved(key, data);
+                return saved(key, bytes, data);
             }
             if (decides_conditions) {
                 auto const expected =
@@ -167,14 +172,16 @@ class Object_Storage {
             auto const present = load(key);
             bool const holds =
                 when.kind() == Precondition::Kind::absent ? !present : present && present->version == when.version();
-            return holds ? saved(key, data) : Put_Outcome{Put_State::not_applied, {}};
+            return holds ? saved(key, bytes, data) : Put_Outcome{Put_State::not_applied, {}};
         }
 
-        auto saved(Storage_Key const& key, py::bytes const& data) -> Result<Put_Outcome> {
+        auto saved(Storage_Key const& key, Byte_View bytes, py::bytes const& data) -> Result<Put_Outcome> {
             if (!files.attr("file__save")(key.str(), data).cast<bool>())
                 return fail(Errc::unavailable, key.str() + ": file__save of the storage did not say True");
             auto const present = load(key);
-            return Put_Outcome{Put_State::applied, present ? present->version : Version{}};
+            // Where somebody has overtaken us the version is another's, and ours is gone already.
+            bool const is_ours = present && present->bytes == bytes;
+            return Put_Outcome{Put_State::applied, is_ours ? present->version : Version{}};
         }
 
         py::object files;

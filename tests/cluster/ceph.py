@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import s3
+from s3_services import answers, make_bucket
 
 PROGRAMS = ["ceph-mon", "ceph-mgr", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin"]
 ACCESS_KEY, SECRET_KEY = "cluster-access", "cluster-secret"
@@ -87,16 +87,6 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120) -> No
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.1)
-
-
-def answers(port: int) -> bool:
-    """Does anything speak HTTP there?"""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
-            peer.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return peer.recv(5) == b"HTTP/"
-    except OSError:
-        return False
 
 
 class Ceph_Cluster:
@@ -171,7 +161,7 @@ class Ceph_Cluster:
         return f"s3://{bucket}?endpoint_url=http://127.0.0.1:{self.gateway_ports[gateway]}&region=us-east-1"
 
     def make_bucket(self, name: str) -> None:
-        s3.make_bucket(f"http://127.0.0.1:{self.gateway_ports[0]}", name, ACCESS_KEY, SECRET_KEY)
+        make_bucket(f"http://127.0.0.1:{self.gateway_ports[0]}", name, ACCESS_KEY, SECRET_KEY)
 
     def osds_up(self) -> int:
         return int(json.loads(self.ceph("osd", "stat", "-f", "json"))["num_up_osds"])

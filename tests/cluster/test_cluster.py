@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -18,9 +17,9 @@ from pathlib import Path
 import pytest
 
 import ceph
-import s3
 from ceph import Ceph_Cluster, wait_until
 from harness import Command, Server, Store
+from s3_services import answers, check_conformance
 
 BINARIES = Path(os.environ["MEMFS_CACHE_BINARY_DIR"])
 SECONDS = int(os.environ.get("MEMFS_CACHE_CLUSTER_SECONDS", "60"))  # of the drills that record
@@ -89,27 +88,6 @@ def ask(command: Command, *words: str) -> dict | list:
     finished = command.run(*words, "--json")
     assert finished.exit_code == 0, finished.err.decode(errors="replace") + finished.out.decode(errors="replace")
     return json.loads(finished.out)
-
-
-# Each case has a place of its own in the bucket, and the longest key has no room left for one.
-NOT_IN_A_PLACE = {"keys may be as long as they are allowed to be": "the place of the test is a part of the key"}
-# Prefixes may end in the middle of a character.
-NOT_ON_MOTO = {"keys are listed in byte order, whatever they hold": "moto takes prefixes for text",
-               "random operations agree with a map": "moto takes prefixes for text"}
-
-
-def check_conformance(*doors: str, left_out: dict[str, str] = NOT_IN_A_PLACE) -> None:
-    """The suite of every backend, with this server in place of the fake one."""
-    for case, reason in left_out.items():
-        print(f'NOT TESTED here: "{case}", because {reason}')
-    done = subprocess.run([BINARIES / "tests" / "tests_storage", "--test-suite=storage/conformance", "--test-case=*S3_Backend*",
-                           "--test-case-exclude=" + ",".join(["*Any_Backend*", *(f"{case.partition(',')[0]}*" for case in left_out)])],
-                          env={**os.environ, "MEMFS_CACHE_TEST_S3": " ".join(doors)}, capture_output=True, text=True,
-                          errors="replace", timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    ran = re.search(r"test cases:\s*(\d+) \|", done.stdout)
-    assert ran and int(ran[1]) == 22 - len(left_out), done.stdout
-    print(f"{ran[1]} cases of the conformance suite")
 
 
 def test_the_conformance_suite_passes_through_two_gateways(cluster, bucket):
@@ -250,30 +228,6 @@ def test_a_store_moves_from_disk_to_the_cluster_and_is_sound_there(cluster, buck
 
 
 @pytest.fixture
-def moto() -> Iterator[str]:
-    """A server in Python with conditions that are checked, though not in one step with the write."""
-    program = Path(__file__).resolve().parents[2] / "build/cluster/venv/bin/moto_server"
-    if not program.exists():
-        pytest.skip("NOT TESTED on moto: pip could not install it")
-    port, = ceph.free_ports(1)
-    process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: ceph.answers(port), "moto answers")
-        s3.make_bucket(f"http://127.0.0.1:{port}", "trial", ceph.ACCESS_KEY, ceph.SECRET_KEY)
-        yield f"s3://trial?endpoint_url=http://127.0.0.1:{port}&region=us-east-1"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def test_the_conformance_suite_passes_on_moto(moto, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ceph.ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ceph.SECRET_KEY)
-    check_conformance(moto, left_out={**NOT_IN_A_PLACE, **NOT_ON_MOTO})
-
-
-@pytest.fixture
 def s3rver(tmp_path: Path) -> Iterator[str]:
     """A server that takes conditions and ignores them."""
     program = Path(__file__).resolve().parents[2] / "build/cluster/node_modules/.bin/s3rver"
@@ -284,7 +238,7 @@ def s3rver(tmp_path: Path) -> Iterator[str]:
                                 "--silent", "--configure-bucket", "trial"],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: ceph.answers(port), "s3rver answers")
+        wait_until(lambda: answers(port), "s3rver answers")
         yield f"s3://trial?endpoint_url=http://127.0.0.1:{port}&region=us-east-1"
     finally:
         process.terminate()

@@ -9,7 +9,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
 
 using namespace memfs_cache;
 using namespace std::chrono_literals;
@@ -153,6 +157,288 @@ TEST_SUITE("namespaces/tokens/blocks") {
         CHECK_FALSE(bank.token().recall);
     }
 
+    TEST_CASE("holders on two machines are two, though their processes have one number") {
+        Bank bank(40, 1'000);
+        Holder one(bank);
+        bank.change([&](Token_Record& token) {
+            token.leases.push_back({random_hex(7), 20, start, {"another machine", bank.holders, 1}});
+        });
+        CHECK(one.take() == "");
+        CHECK(bank.token().leased() == 25); // a quarter of the 20 that were left
+    }
+
+    TEST_CASE("nothing is leased ahead near the limit, nor while somebody asks for what is left") {
+        SUBCASE("a block would not be a full one") {
+            Bank bank(15);
+            Holder one(bank);
+            CHECK(one.take(4) == "");
+            one.tend();
+            CHECK(bank.token().leased() == 7);
+            auto const reads = bank.memory.counters().reads;
+            one.tend(); // has tried once
+            CHECK(bank.memory.counters().reads - reads == 1);
+        }
+        SUBCASE("somebody asks") {
+            Bank bank(100);
+            Holder one(bank);
+            CHECK(one.take(5) == "");
+            bank.change([](Token_Record& token) { token.recall = true; });
+            one.tend();
+            CHECK(bank.token().leases.empty());
+            CHECK(bank.token().recall);
+        }
+    }
+
+    TEST_CASE("the last half of a lease is announced once, and its first use too") {
+        Bank bank(100);
+        Holder one(bank);
+        for (int i = 1; i <= 10; ++i) {
+            auto const taken = one.block.take(start, bank.now).value();
+            CHECK(taken->is_first == (i == 1));
+            CHECK(taken->runs_low == (i == 5));
+        }
+    }
+
+    TEST_CASE("a use knows how many were counted before it, whoever has given back or settled what") {
+        Bank bank(100);
+        Holder one(bank), other(bank);
+        auto const count_and_left = [&] {
+            auto const taken = one.block.take(start, bank.now).value();
+            return std::pair(taken->outcome.usage_count, taken->outcome.remaining.value());
+        };
+        auto taken = one.block.take(start, bank.now).value();
+        std::move(*taken->unit).give_back();
+        taken.reset();
+        for (std::uint64_t i = 1; i <= 10; ++i)
+            CHECK(count_and_left() == std::pair(i, 100 - i));
+        CHECK(other.take() == "");                                                  // leases ten
+        CHECK(count_and_left() == std::pair<std::uint64_t, std::uint64_t>(21, 79)); // those count, and ten of its own
+        bank.change([](Token_Record& token) { token.usage_limit = 5; });
+        one.tend();
+        bank.change([](Token_Record& token) { token.usage_limit = 22; });
+        CHECK(count_and_left() == std::pair<std::uint64_t, std::uint64_t>(22, 0));
+    }
+
+    TEST_CASE("a look costs a read, whatever is under way, and no write") {
+        Bank bank(100);
+        Holder one(bank);
+        auto const taken = one.block.take(start, bank.now).value();
+        auto const before = bank.memory.counters();
+        one.tend();
+        CHECK(bank.memory.counters().reads - before.reads == 1);
+        bank.change([](Token_Record& token) { token.recall = true; });
+        auto const then = bank.memory.counters();
+        one.tend(); // frozen, but a use is under way
+        CHECK(bank.memory.counters().reads - then.reads == 1);
+        CHECK(bank.memory.counters().writes == then.writes);
+    }
+
+    TEST_CASE("who has all that is left in use asks nobody for it") {
+        Bank bank(1, 1);
+        Holder one(bank);
+        auto const taken = one.block.take(start, bank.now).value();
+        CHECK(one.take() == "starving");
+        CHECK_FALSE(bank.token().recall);
+    }
+
+    TEST_CASE("a refusal by a state that is old does not outlive it") {
+        Bank bank(1, 1);
+        Holder one(bank), other(bank);
+        CHECK(one.take() == "");
+        CHECK(one.take() == "exhausted");
+        bank.change([](Token_Record& token) { token.usage_limit = 2; });
+        CHECK(other.take() == "");
+        CHECK(one.take() == "starving");
+    }
+
+    TEST_CASE("the last use is the latest, however clocks and holders come in turn") {
+        Bank bank(100);
+        Holder one(bank), other(bank);
+        bank.clock->advance(1h);
+        CHECK(one.take() == "");
+        bank.clock->set(start);
+        CHECK(one.take() == "");
+        CHECK(other.take() == "");
+        CHECK(one.block.close());
+        CHECK(bank.token().last_used_at == start + 1h);
+        CHECK(other.block.close());
+        CHECK(bank.token().last_used_at == start + 1h);
+    }
+
+    TEST_CASE("a lease is idle from its latest use on, whichever caller came last") {
+        Bank bank(100);
+        Holder one(bank);
+        bank.now += 1s;
+        CHECK(one.take() == "");
+        bank.now -= 1s; // asked for the time before, and came after
+        CHECK(one.take() == "");
+        bank.now += 1'500ms;
+        one.tend();
+        CHECK(bank.token().leased() == 10);
+    }
+
+    TEST_CASE("a look is as new as the latest one, whichever caller came last") {
+        Bank bank(100);
+        Holder one(bank);
+        bank.now += 1s;
+        CHECK(one.take() == "");
+        bank.now -= 1s;
+        one.tend();
+        bank.now += 2'500ms;
+        auto const reads = bank.memory.counters().reads;
+        CHECK(one.take() == "");
+        CHECK(bank.memory.counters().reads == reads);
+    }
+
+    TEST_CASE("closing waits for what is under way") {
+        Bank bank(100);
+        Holder one(bank);
+        auto taken = one.block.take(start, bank.now).value();
+        std::atomic<bool> is_closed{false};
+        std::thread closing([&] {
+            CHECK(one.block.close());
+            is_closed = true;
+        });
+        for (int turns = 0; turns < 10'000 && !is_closed; ++turns) // time enough to do it wrongly
+            std::this_thread::yield();
+        CHECK_FALSE(is_closed);
+        taken.reset();
+        closing.join();
+        CHECK(bank.token().leases.empty());
+    }
+
+    TEST_CASE("a lease that goes back leaves nothing behind in the count of what is left") {
+        Bank bank(1'000);
+        Holder one(bank);
+        auto taken = one.block.take(start, bank.now).value();
+        bank.change([](Token_Record& token) { token.recall = true; });
+        one.tend();
+        std::move(*taken->unit).give_back();
+        one.tend();
+        REQUIRE_FALSE(one.block.holds());
+        for (int i = 1; i <= 10; ++i)
+            CHECK(one.block.take(start, bank.now).value()->runs_low == (i == 5));
+    }
+
+    TEST_CASE("what was charged while a use was under way is no less than nothing that remains") {
+        Bank bank(20, 20);
+        Holder one(bank);
+        auto const taken = one.block.take(start, bank.now).value();
+        CHECK(one.take(9) == "");
+        bank.change([](Token_Record& token) { (void)token.charge([](auto const&) { return true; }); });
+        one.tend();
+        CHECK(one.block.take(start, bank.now).value()->outcome.remaining == 0);
+    }
+
+    TEST_CASE("when a token is gone its leases are too, and a new one of its name begins at nothing") {
+        Bank bank(100);
+        Holder one(bank);
+        CHECK(one.take(3) == "");
+        std::optional<Block::Taken> under_way;
+        auto const first_state = bank.token();
+        SUBCASE("seen by a look") { bank.now += 2'001ms; }
+        SUBCASE("seen by a look, with a use under way") {
+            under_way.emplace(*one.block.take(start, bank.now).value());
+            bank.now += 2'001ms;
+        }
+        SUBCASE("seen by who wants the next lease") { CHECK(one.take(7) == ""); }
+        bool is_tended = false;
+        SUBCASE("seen in the background, with a use under way") {
+            under_way.emplace(*one.block.take(start, bank.now).value());
+            is_tended = true;
+        }
+        REQUIRE(bank.memory.erase(bank.key, Precondition::none()).value());
+        if (is_tended)
+            one.tend();
+        CHECK(one.take() == "not_found");
+        CHECK(one.block.holds() == under_way.has_value());
+        CHECK(one.take() == "not_found");
+        under_way.reset();
+        auto again = first_state;
+        again.leases.clear();
+        REQUIRE(bank.memory.put(bank.key, again.to_json(), Precondition::absent()));
+        CHECK(one.take() == "");
+        CHECK(one.block.take(start, bank.now).value()->outcome.usage_count == 2);
+    }
+
+    TEST_CASE("when a token is gone no lease is in doubt any more") {
+        Bank bank(100);
+        Holder one(bank);
+        bank.network.fate = [] { return Network::Fate::lost; };
+        CHECK(one.take() == "unavailable");
+        CHECK(one.block.holds());
+        bank.network.fate = nullptr;
+        REQUIRE(bank.memory.erase(bank.key, Precondition::none()).value());
+        one.tend();
+        CHECK_FALSE(one.block.holds());
+    }
+
+    TEST_CASE("an old lease is not charged by its own holder") {
+        Bank bank(100);
+        Block_Terms terms;
+        terms.is_gone = [](auto const&, Utc_Time) { return true; };
+        Holder one(bank, terms);
+        CHECK(one.take(5) == "");
+        one.tend(); // leases ahead
+        CHECK(bank.token().leases.size() == 2);
+        CHECK(bank.token().usage_count == 0);
+    }
+
+    TEST_CASE("callers that wait for one lease share it") {
+        Bank bank(1'000, 100);
+        Holder one(bank);
+        constexpr int callers = 8;
+        std::atomic<int> begun{0};
+        bank.network.fate = [&] { // the first lease takes until all others have asked for one
+            for (int turns = 0; turns < 100'000 && begun < callers; ++turns)
+                std::this_thread::yield();
+            return Network::Fate::answered;
+        };
+        std::vector<std::thread> threads;
+        for (int i = 0; i < callers; ++i)
+            threads.emplace_back([&] {
+                ++begun;
+                CHECK(one.block.take(start, bank.now).value().has_value());
+            });
+        for (auto& thread : threads)
+            thread.join();
+        CHECK(bank.token().leases.size() == 1);
+    }
+
+    TEST_CASE("uses are made safe before they are settled, and only if there are any") {
+        Bank bank(100);
+        int made_safe = 0;
+        Block_Terms terms;
+        terms.before_settling = [&] {
+            ++made_safe;
+            CHECK(bank.token().usage_count == 0);
+        };
+        Holder one(bank, terms);
+        auto taken = one.block.take(start, bank.now).value();
+        std::move(*taken->unit).give_back();
+        bank.now += 1s;
+        one.tend();
+        CHECK(bank.token().leases.empty());
+        CHECK(made_safe == 0);
+        CHECK(one.take() == "");
+        CHECK(one.block.close());
+        CHECK(made_safe == 1);
+    }
+
+    TEST_CASE("who charged nothing has nothing to tell") {
+        Bank bank(100);
+        Block_Terms terms;
+        terms.after_charging = [](auto const& leases) { CHECK(leases.size() == 1); };
+        terms.is_gone = [](Token_Lease const& lease, Utc_Time) { return lease.holder.host == "a dead machine"; };
+        Holder one(bank, terms);
+        CHECK(one.take(11) == "");
+        bank.change([](Token_Record& token) {
+            token.leases.push_back({random_hex(7), 7, start, {"a dead machine", 1, 1}});
+        });
+        CHECK(one.take(10) == "");
+        CHECK(bank.token().counted() == 37);
+    }
+
     TEST_CASE("two holders that pass for one process have leases of their own") {
         Bank bank(100);
         Holder one(bank);
@@ -175,6 +461,9 @@ TEST_SUITE("namespaces/tokens/blocks") {
         CHECK(third.take() == "");
         CHECK(third.take() == "starving"); // its own is settled; those of the others may come back
         CHECK(bank.token().usage_count == 1);
+        auto const writes = bank.memory.counters().writes;
+        CHECK(third.take() == "starving"); // who has asked once need not ask again
+        CHECK(bank.memory.counters().writes == writes);
         one.tend();
         CHECK(third.take() == "starving");
         other.tend();
@@ -194,6 +483,7 @@ TEST_SUITE("namespaces/tokens/blocks") {
         CHECK(bank.token().usage_count == 1);
         auto const reads = bank.memory.counters().reads;
         one.tend(); // nothing to look after any more
+        CHECK(one.block.close());
         CHECK(bank.memory.counters().reads == reads);
     }
 
@@ -209,8 +499,10 @@ TEST_SUITE("namespaces/tokens/blocks") {
         };
         CHECK(one.take() == "unavailable");
         CHECK(bank.token().leased() == 10);
+        auto const writes = bank.memory.counters().writes;
         CHECK(one.take() == "");
         CHECK(bank.token().leased() == 10); // the same one, not another
+        CHECK(bank.memory.counters().writes == writes);
         CHECK(one.block.close());
         CHECK(bank.token().usage_count == 1);
         CHECK(bank.token().leases.empty());
@@ -245,6 +537,8 @@ TEST_SUITE("namespaces/tokens/blocks") {
         bank.network.fate = [&] { return all_late ? Network::Fate::late : Network::Fate::answered; };
         CHECK(one.take() == "unavailable");
         all_late = false;
+        SUBCASE("it has landed") { bank.network.land(0); }
+        SUBCASE("it lands afterwards") {}
         CHECK(one.block.close());
         while (bank.network.on_the_way() > 0)
             bank.network.land(0);
@@ -380,6 +674,7 @@ TEST_SUITE("namespaces/tokens/blocks") {
         Holder one(bank), other(bank);
         CHECK(one.take() == "");
         CHECK(other.take() == "");
+        one.tend();
         CHECK(bank.token().leased() == 100);
         bank.change([](Token_Record& token) { token.usage_limit = 5; });
         one.tend();

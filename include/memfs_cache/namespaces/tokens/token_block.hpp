@@ -105,11 +105,11 @@ class Token_Block {
             Round round(*this, Wish::a_lease);
             if (auto const done = go_round(round, at); !done)
                 return done.error();
-            if (round.lease)
+            if (round.made.lease)
                 return std::optional(take_from_newest(at, now));
-            if (round.refusal)
-                return std::optional(Taken{*round.refusal, std::nullopt, false, false});
-            if (round.is_starving)
+            if (round.made.refusal)
+                return std::optional(Taken{*round.made.refusal, std::nullopt, false, false});
+            if (round.made.is_starving)
                 return std::optional<Taken>();
             // This round went into making sure that a lost lease is lost.
         }
@@ -167,38 +167,37 @@ class Token_Block {
         Round(Token_Block const& block, Wish wish) : block_(block), wish_(wish) {}
 
         auto apply(Token_Record& token, Utc_Time now) -> bool override {
-            lease.reset();
-            refusal.reset();
-            charged.clear();
-            is_starving = false;
+            made = {};
             bool changed = settle(token);
             if (auto const& doubt = block_.doubt_; !doubt.empty()) {
                 if (wish_ == Wish::nothing)
                     (void)token.settle(doubt, 0);
                 else if (auto const* const there = token.find_lease(doubt))
-                    lease = *there;
+                    made.lease = *there;
                 // Once anything else is written, a write that has not landed by now names a version that is gone.
-                after = token;
-                return changed || !lease;
+                made.after = token;
+                return changed || !made.lease;
             }
             if (wish_ != Wish::nothing)
                 changed = lease_more(token, now) || changed;
-            after = token;
+            made.after = token;
             return changed;
         }
 
         [[nodiscard]] auto only_settles() const noexcept -> bool { return wish_ == Wish::nothing; }
 
-        std::vector<Held> drained; ///< as they stay
+        std::vector<Held> drained; ///< nobody can take from them or give back to them any more
         Utc_Time last_used = Token_Record::never;
         std::vector<std::string> own; ///< leases that stand, drained ones included
 
-        // What the last call made of it
-        std::optional<Token_Lease> lease; ///< a new one, or the one that was in doubt
-        std::optional<Token_Use> refusal;
-        std::vector<Token_Lease> charged;
-        bool is_starving = false;
-        std::optional<Token_Record> after;
+        struct Made {
+            std::optional<Token_Lease> lease; ///< a new one, or the one that was in doubt
+            std::optional<Token_Use> refusal;
+            std::vector<Token_Lease> charged;
+            bool is_starving = false;
+            std::optional<Token_Record> after;
+        };
+        Made made; ///< by the last call
 
       private:
         auto settle(Token_Record& token) const -> bool {
@@ -211,16 +210,16 @@ class Token_Block {
         }
 
         auto lease_more(Token_Record& token, Utc_Time now) -> bool {
-            charged =
+            made.charged =
                 token.charge([&](Token_Lease const& it) { return !is_own(it) && block_.terms_.is_gone(it, now); });
-            bool changed = !charged.empty();
+            bool changed = !made.charged.empty();
             if (auto const status = token.status_at(now); status != Token_Status::active) {
-                refusal = Token_Use{false, to_text(status), token.counted(), token.remaining()};
+                made.refusal = Token_Use{false, to_text(status), token.counted(), token.remaining()};
                 return changed;
             }
             auto const size = block_for(token);
             if (size == 0) {
-                is_starving = true;
+                made.is_starving = true;
                 bool const others_hold =
                     std::any_of(token.leases.begin(), token.leases.end(), [&](auto const& it) { return !is_own(it); });
                 if (!others_hold || token.recall)
@@ -230,7 +229,7 @@ class Token_Block {
             if (wish_ == Wish::ahead && (size < token.block_size || token.recall))
                 return changed;
             token.recall = false;
-            lease = token.leases.emplace_back(Token_Lease{id_, size, now, block_.terms_.holder});
+            made.lease = token.leases.emplace_back(Token_Lease{id_, size, now, block_.terms_.holder});
             return true;
         }
 
@@ -376,7 +375,6 @@ class Token_Block {
                 round.own.push_back(held.id);
                 if (!held.is_drained())
                     continue;
-                held.frozen = true; // a use that is given back would change what is being written
                 round.drained.push_back(held);
                 has_spent = has_spent || held.spent > 0;
             }
@@ -387,14 +385,14 @@ class Token_Block {
         auto const is_there = desk_.change(round);
         if (!is_there) {
             std::lock_guard const lock(mutex_);
-            if (round.lease)
-                doubt_ = round.lease->id;
+            if (round.made.lease)
+                doubt_ = round.made.lease->id;
             return is_there.error();
         }
         if (!*is_there) {
             forget_all();
-            round.lease.reset();
-            round.refusal = Token_Use{false, "not_found", 0, std::nullopt};
+            round.made.lease.reset();
+            round.made.refusal = Token_Use{false, "not_found", 0, std::nullopt};
             return {};
         }
         {
@@ -402,16 +400,16 @@ class Token_Block {
             for (auto const& done : round.drained)
                 erase(done.id);
             doubt_.clear();
-            if (round.lease) {
-                held_.push_back({round.lease->id, round.lease->granted});
-                left_ += round.lease->granted;
-                low_ = round.lease->granted / 2;
+            if (round.made.lease) {
+                held_.push_back({round.made.lease->id, round.made.lease->granted});
+                left_ += round.made.lease->granted;
+                low_ = round.made.lease->granted / 2;
                 ahead_ = Ahead::not_yet;
             }
-            see(*round.after, at);
+            see(*round.made.after, at);
         }
-        if (!round.charged.empty())
-            terms_.after_charging(round.charged);
+        if (!round.made.charged.empty())
+            terms_.after_charging(round.made.charged);
         return {};
     }
 

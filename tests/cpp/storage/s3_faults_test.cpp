@@ -389,6 +389,16 @@ TEST_SUITE("storage/s3 faults") {
             CHECK(by_token.storage->list({}).error().code == Errc::corrupt_data);
             CHECK(by_token.server.seen().size() <= 3);
         }
+        by_token.server.script([&, turn = 0](Seen_Request const& seen) mutable {
+            if (seen.method != "GET")
+                return Fault{};
+            return ++turn % 2 == 1
+                       ? empty_page
+                       : Fault::text_instead("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>");
+        });
+        by_token.server.forget();
+        CHECK(by_token.storage->list({}).error().code == Errc::corrupt_data);
+        CHECK(by_token.server.seen().size() == 2); // the second says that more come, and not where
         S3_World by_key;
         by_key.server.script(all("GET", page(true)));
         auto const first_page = by_key.storage->list({}).value();

@@ -298,7 +298,7 @@ TEST_SUITE("storage/s3") {
         CHECK(files_list(*world.storage, of_second).value() == second);
         CHECK(files_list(*world.storage, "k/\xc3").value() == first);
         CHECK(files_list(*world.storage, "k/\xe2\x82").value().empty());
-        auto const last = world.storage->list({of_second, second.end()[-3], 2}).value();
+        auto const last = world.storage->list({"k/\xc3", first.end()[-3], 2}).value();
         REQUIRE(last.items.size() == 2);
         CHECK(last.next.empty());
         auto const behind = world.storage->list({"k/", of_second, 1}).value(); // between the two
@@ -329,6 +329,7 @@ TEST_SUITE("storage/s3") {
         CHECK(refused.error().code == Errc::invalid_argument);
         CHECK(mentions(refused.error(), "prefix"));
         CHECK(world.get(longest).error().code == Errc::invalid_argument);
+        CHECK(world.storage->capabilities().max_key_bytes == Storage_Key::max_bytes - wishes.prefix.size() - 1);
     }
 
     TEST_CASE("the bucket goes into the path, or before the host's name") {
@@ -454,12 +455,20 @@ TEST_SUITE("storage/s3") {
             world.server.script({});
         };
         auto dying = Storage_S3::open(world.settings).value();
+        auto beside = world.settings;
+        beside.prefix = "of another";
+        auto another = Storage_S3::open(beside).value();
+        leave_one(another, "old");
         leave_one(dying, "old");
         world.server.age_uploads(4 * 24 * 3600);
         leave_one(dying, "young");
-        REQUIRE(world.server.unfinished_uploads() == 2);
+        REQUIRE(world.server.unfinished_uploads() == 3);
         CHECK(world.put("k", body).value().state == Put_State::applied);
-        CHECK(world.server.unfinished_uploads() == 1);
+        CHECK(world.server.unfinished_uploads() == 2); // the young one, and that of another service
+        world.server.forget();
+        CHECK(world.put("k", body).value().state == Put_State::applied);
+        for (auto const& seen : world.server.seen())
+            CHECK_FALSE((seen.method == "GET" && seen.has("uploads"))); // once is enough
     }
 
     TEST_CASE("two gateways of one cluster are one storage") {

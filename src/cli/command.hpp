@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 /// Exit codes of the command.
 enum Exit_Code : int { done = 0, failed = 1, wrong_usage = 2 };
@@ -22,6 +23,7 @@ using Subcommand = std::function<int()>;
 auto add_serve(CLI::App& app) -> Subcommand;
 auto add_import(CLI::App& app) -> Subcommand;
 auto add_query(CLI::App& app) -> Subcommand;
+auto add_series(CLI::App& app) -> Subcommand;
 auto add_pulse(CLI::App& app) -> Subcommand;
 auto add_tokens(CLI::App& app) -> Subcommand;
 auto add_export(CLI::App& app) -> Subcommand;
@@ -70,6 +72,10 @@ auto add(CLI::App& command, std::string const& name, T& value, std::string const
     });
     return command.add_option("--" + name, value, help)->capture_default_str()->envname(variable);
 }
+
+/// --filter dimension=value, any number of times.
+void add_filter_to(CLI::App& command, std::vector<std::string>& filters);
+[[nodiscard]] auto parse_filter(std::vector<std::string> const& words) -> memfs_cache::Analytics_Filter;
 
 /// The options that every subcommand takes: where the store is and how its log was begun.
 struct Store_Options {

@@ -68,8 +68,8 @@ int main(int argc, char** argv) {
         app.set_version_flag("--version", std::string(version));
         app.require_subcommand(1);
         std::vector<std::pair<CLI::App*, Subcommand>> commands;
-        for (auto* add :
-             {&add_serve, &add_import, &add_query, &add_pulse, &add_tokens, &add_export, &add_probe, &add_verify}) {
+        for (auto* add : {&add_serve, &add_import, &add_query, &add_series, &add_pulse, &add_tokens, &add_export,
+                          &add_probe, &add_verify}) {
             auto run = (*add)(app);
             commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
 #include <memfs_cache/core/json.hpp>
+#include <memfs_cache/namespaces/analytics/analytics_csv.hpp>
 
 #include <cstdio>
 #include <vector>
@@ -12,8 +13,8 @@ namespace {
 struct Query_Options {
     Store_Options store;
     std::string name_space, window_type;
-    std::vector<std::string> keys;
-    bool json = false;
+    std::vector<std::string> keys, filters;
+    bool json = false, csv = false;
 };
 
 void show_rows(char const* title, Window_Summary::Rows const& rows) {
@@ -57,15 +58,18 @@ auto run(Query_Options const& options) -> int {
     auto const type = or_exit(parse_window_type(options.window_type));
     for (auto const& key : options.keys)
         (void)or_exit(about(key, Window::parse(type, key)));
+    auto const filter = parse_filter(options.filters);
     (void)or_exit(Namespace_Name::parse(options.name_space));
     auto const service_options = options.store.service_options();
     Cache_Service<Any_Storage> cache(options.store.open_storage(), service_options);
     auto& analytics = *or_exit(cache.open_analytics(options.name_space));
-    auto const answers = analytics.aggregations(options.window_type, options.keys);
+    auto const answers = analytics.aggregations(options.window_type, options.keys, filter);
     for (std::size_t i = 0; i < answers.size(); ++i) {
         auto const summary = or_exit(about(options.keys[i], answers[i]));
         if (options.json)
             std::printf("%s\n", json_text(summary.to_json()).c_str());
+        else if (options.csv)
+            std::fputs(to_csv(summary).c_str(), stdout);
         else
             show(summary);
     }
@@ -79,7 +83,10 @@ auto add_query(CLI::App& app) -> Subcommand {
     auto const options = std::make_shared<Query_Options>();
     auto* command = app.add_subcommand("query", "Say what happened in one or more windows");
     options->store.add_to(*command);
+    add_filter_to(*command, options->filters);
     command->add_flag("--json", options->json, "one JSON object a line for each window");
+    command->add_flag("--csv", options->csv, "a table of dimension, name and value for each window")
+        ->excludes("--json");
     command->add_option("namespace", options->name_space, "such as analytics")->required();
     command->add_option("window_type", options->window_type, "30min, hourly, daily, weekly, monthly or yearly")
         ->required();

@@ -53,6 +53,15 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "methods": {"$ref": "#/components/schemas/Counts"},
                 "event_types": {"$ref": "#/components/schemas/Counts"},
                 "late_events": {"type": "integer"}}})"},
+        {"Series", R"({
+            "type": "object", "properties": {
+                "step": {"type": "string"},
+                "time_zone": {"type": "string"},
+                "rows": {"type": "array", "description": "in order", "items": {"$ref": "#/components/schemas/Series_Row"}}}})"},
+        {"Series_Row", R"({
+            "allOf": [{"$ref": "#/components/schemas/Window_Summary"}], "type": "object", "properties": {
+                "previous": {"oneOf": [{"$ref": "#/components/schemas/Window_Summary"}, {"type": "null"}],
+                    "description": "as long before; null: not asked for, or nothing is known"}}})"},
         {"Token", R"({
             "type": "object", "properties": {
                 "cache_id": {"type": "string"},

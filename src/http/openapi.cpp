@@ -21,6 +21,8 @@ auto reference(std::string_view kind, std::string_view name) -> json::object {
 }
 
 auto parameter_schema(Parameter const& parameter) -> json::object {
+    if (parameter.is_repeatable)
+        return {{"type", "array"}, {"items", json::object{{"type", "string"}}}};
     json::object schema{{"type", parameter.is_json_object ? "object" : parameter.minimum ? "integer" : "string"}};
     if (!parameter.one_of.empty())
         schema["enum"] = json::value_from(parameter.one_of);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/http/replies.hpp>
 
 #include <boost/json/object.hpp>
+
+#include <algorithm>
 
 namespace memfs_cache {
 
@@ -35,14 +38,24 @@ auto status_of(Errc code) noexcept -> int {
     return 500;
 }
 
-auto json_reply(boost::json::object const& body, int status) -> Response {
+namespace {
+
+auto fresh_reply(std::string media_type, std::string body, int status) -> Response {
     Response response;
     response.status = status;
     response.headers = {
-        {"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}};
-    response.body = json_text(body);
+        {"Content-Type", std::move(media_type)}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}};
+    response.body = std::move(body);
     return response;
 }
+
+} // namespace
+
+auto json_reply(boost::json::object const& body, int status) -> Response {
+    return fresh_reply("application/json", json_text(body), status);
+}
+
+auto csv_reply(std::string table) -> Response { return fresh_reply("text/csv; charset=utf-8", std::move(table), 200); }
 
 auto error_reply(int status, std::string_view code, std::string_view message, std::string_view field) -> Response {
     boost::json::object error{{"code", code}, {"message", message}};
@@ -55,6 +68,14 @@ auto error_reply(Error const& error, std::string_view field) -> Response {
     auto const& row = info(error.code);
     bool const tell = error.code != Errc::internal && !error.context.empty();
     return error_reply(status_of(error.code), row.name, tell ? std::string_view(error.context) : row.sentence, field);
+}
+
+auto member_at_fault(Error const& error) -> std::string_view {
+    bool const is_about_an_argument =
+        error.code == Errc::invalid_argument || error.code == Errc::already_exists || error.code == Errc::too_large;
+    auto const name = std::string_view(error.context).substr(0, error.context.find(": "));
+    bool const is_name = std::all_of(name.begin(), name.end(), [](char c) { return is_ascii_letter(c) || c == '_'; });
+    return is_about_an_argument && is_name ? name : std::string_view();
 }
 
 auto unauthorized() -> Response {

@@ -78,6 +78,8 @@ auto find(Values const& values, std::string_view name) -> auto const& {
 
 auto Arguments::text(std::string_view name) const -> std::string const& { return find(values_, name); }
 
+auto Arguments::texts(std::string_view name) const -> std::vector<std::string> const& { return find(lists_, name); }
+
 auto Arguments::object(std::string_view name) const -> boost::json::object const& { return find(objects_, name); }
 
 auto Arguments::integer(std::string_view name) const -> std::int64_t {
@@ -169,6 +171,13 @@ auto Router::serve(Request const& request, Entry const& entry, Url const& url) c
             arguments.values_.emplace(parameter_name(entry.segments[i]), url.segments[i]);
     }
     for (auto const& parameter : entry.route.parameters) {
+        if (parameter.is_repeatable) {
+            auto& list = arguments.lists_[parameter.name];
+            for (auto const& [name, value] : url.query)
+                if (name == parameter.name)
+                    list.push_back(value);
+            continue;
+        }
         auto const [at, in_query] = arguments.values_.try_emplace(parameter.name, parameter.fallback);
         bool sent = !in_query;
         for (auto const& [name, value] : url.query) {

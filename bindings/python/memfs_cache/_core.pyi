@@ -13,6 +13,7 @@ from .types import (
     Data_File,
     Pulse,
     Retrieved,
+    Series_Row,
     Stored,
     Stored_Data,
     Token,
@@ -30,6 +31,7 @@ _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Data: TypeAlias = dict[str, Any] | list[Any] | tuple[Any, ...] | str | _Bytes
 _Event: TypeAlias = Analytics_Event | dict[str, Any]
 _Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
+_Filters: TypeAlias = Mapping[str, str | int | Sequence[str | int]]
 
 class _Class(type): ...  # of all classes here; pybind11 has its own
 
@@ -225,7 +227,18 @@ class Analytics(metaclass=_Class):
         token_id: str = "",
     ) -> str: ...
     def pulse(self, window_minutes: int = 5) -> Pulse: ...
-    def aggregation(self, window_type: str, window_key: str) -> Window_Summary: ...
+    def aggregation(
+        self, window_type: str, window_key: str, filters: _Filters | None = None
+    ) -> Window_Summary: ...
+    def series(
+        self,
+        start: _Time,
+        end: _Time,
+        step: str,
+        time_zone: str = "UTC",
+        filters: _Filters | None = None,
+        compare: str | None = None,
+    ) -> list[Series_Row]: ...
     def latest(self, window_type: str) -> Window_Summary: ...
     def rebuild(self, window_type: str, window_key: str) -> Window_Summary: ...
     def visitor_hash(self, address: str, timestamp: _Time) -> str: ...

@@ -98,6 +98,18 @@ class Window_Summary(Answer):
 
 
 @dataclass(frozen=True)
+class Series_Row(Window_Summary):
+    """What happened in one window of a series."""
+
+    previous: Window_Summary | None  # as long before; None if not asked for, or nothing is known
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Series_Row:
+        previous = fields["previous"]
+        return cls(**{**fields, "previous": None if previous is None else Window_Summary(**previous)})
+
+
+@dataclass(frozen=True)
 class Token(Answer):
     """An invitation token. Of the times 0 stands for never."""
 

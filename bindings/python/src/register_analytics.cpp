@@ -124,6 +124,50 @@ auto window(Analytics_Handle const& self, Ask const& ask) -> py::object {
     return to_answer("Window_Summary", waiting([&] { return ask(*self.analytics); }).to_json());
 }
 
+/// {"path": "/blog/*", "status": ["404", "!5xx"]}, or None; a status may be a number.
+auto to_filter(py::object const& filters) -> Analytics_Filter {
+    Analytics_Filter filter;
+    if (filters.is_none())
+        return filter;
+    auto const is_value = [](py::handle value) { return py::isinstance<py::str>(value) || PyLong_Check(value.ptr()); };
+    auto const add = [&](py::handle dimension, py::handle value) {
+        if (!is_value(value))
+            throw py::type_error("filters: give each dimension a str, or a list of them");
+        filter.add(dimension.cast<std::string>(), std::string(py::str(value))).value();
+    };
+    for (auto const& [dimension, values] : filters.cast<py::dict>()) {
+        if (is_value(values)) {
+            add(dimension, values);
+            continue;
+        }
+        for (auto const value : py::reinterpret_borrow<py::object>(values))
+            add(dimension, value);
+    }
+    return filter;
+}
+
+auto series_of(Analytics_Handle const& self,
+               Time start,
+               Time end,
+               Text step,
+               Text time_zone,
+               py::object const& filters,
+               std::optional<Text> compare) -> py::object {
+    if (compare && compare->value != "previous")
+        throw Cache_Error(fail(Errc::invalid_argument, "compare: give \"previous\" or None"));
+    Series_Question question;
+    question.start = start.value;
+    question.end = end.value;
+    question.step = parse_window_type(step.value).value();
+    question.time_zone = Time_Zone::find(time_zone.value).value();
+    question.filter = to_filter(filters);
+    question.compares = compare.has_value();
+    py::list rows;
+    for (auto const& row : waiting([&] { return self.analytics->series(question); }).rows)
+        rows.append(to_answer("Series_Row", row.to_json()));
+    return std::move(rows);
+}
+
 } // namespace
 
 auto analytics_of(py::object const& service, std::string_view name) -> Analytics_Handle {
@@ -175,13 +219,23 @@ kept instead of the path.)")
 window_minutes: 1 to 1440; anything else raises Invalid_Argument.)")
         .def(
             "aggregation",
-            [](Analytics_Handle const& self, Text type, Text key) {
-                return window(self, [&](auto& asked) { return asked.aggregation(type.value, key.value); });
+            [](Analytics_Handle const& self, Text type, Text key, py::object const& filters) {
+                auto const filter = to_filter(filters);
+                return window(self, [&](auto& asked) { return asked.aggregation(type.value, key.value, filter); });
             },
-            "window_type"_a, "window_key"_a, R"(What happened in a window.
+            "window_type"_a, "window_key"_a, "filters"_a = py::none(), R"(What happened in a window.
 
 window_type: 30min, hourly, daily, weekly, monthly or yearly; window_key: in UTC, such as 2026-02-13T14:30,
-2026-02-13T14, 2026-02-13, 2026-W07, 2026-02, 2026. Raises Invalid_Argument for any other, and for the future.)")
+2026-02-13T14, 2026-02-13, 2026-W07, 2026-02, 2026. filters: which events, such as
+{"path": "/blog/*", "status": ["!4xx", "!5xx"]}: of each dimension one of the values, or none of those behind a "!"; a "*"
+at the end stands for anything, and a backslash takes what follows as it is. Raises Invalid_Argument for any other, and for the future.)")
+        .def("series", &series_of, "start"_a, "end"_a, "step"_a, "time_zone"_a = Text{"UTC"}, "filters"_a = py::none(),
+             "compare"_a = py::none(),
+             R"(What happened in each of several windows that follow each other: a list of Series_Row.
+
+start, end: every window is part of it that touches [start, end); at most 3660, and none behind that of now.
+step: 30min, hourly, daily, weekly, monthly or yearly. time_zone: whose calendar, such as Europe/Lisbon.
+filters: as of aggregation. compare: "previous" gives each row the one of the stretch before that is as long. Raises Invalid_Argument.)")
         .def(
             "latest",
             [](Analytics_Handle const& self, Text type) {

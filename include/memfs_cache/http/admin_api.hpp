@@ -2,11 +2,11 @@
 #pragma once
 
 #include <memfs_cache/http/admin_gate.hpp>
+#include <memfs_cache/http/analytics_routes.hpp>
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/http/router.hpp>
 #include <memfs_cache/http/storage_routes.hpp>
 #include <memfs_cache/http/token_routes.hpp>
-#include <memfs_cache/lets/window.hpp>
 #include <memfs_cache/service/cache_service.hpp>
 #include <memfs_cache/version.hpp>
 
@@ -101,67 +101,6 @@ class Admin_Api {
                      return page ? json_reply(cache.health().to_json()) : error_reply(page.error());
                  }},
         };
-    }
-
-    static auto analytics_routes(Cache& cache) -> std::vector<Route> {
-        Parameter window_type{.name = "window_type", .description = "Length of the window."};
-        for (auto const type : all_window_types)
-            window_type.one_of.emplace_back(to_text(type));
-        return {
-            {.method = "GET",
-             .path = "/analytics/pulse",
-             .summary = "Who is there now?",
-             .parameters = {{.name = "window_minutes",
-                             .description = "How far back to look.",
-                             .minimum = 1,
-                             .maximum = 1440,
-                             .fallback = "5"}},
-             .result = "The last minutes.",
-             .schema = "Pulse",
-             .handler =
-                 [&cache](Request const&, Arguments const& arguments) {
-                     return answer_of(cache, "", [&](auto& analytics) {
-                         return analytics.pulse(static_cast<int>(arguments.integer("window_minutes")));
-                     });
-                 }},
-            {.method = "GET",
-             .path = "/analytics/latest/{window_type}",
-             .summary = "What happened in the newest window with events?",
-             .parameters = {window_type},
-             .result = "The window.",
-             .schema = "Window_Summary",
-             .handler =
-                 [&cache](Request const&, Arguments const& arguments) {
-                     return answer_of(cache, "",
-                                      [&](auto& analytics) { return analytics.latest(arguments.text("window_type")); });
-                 }},
-            {.method = "GET",
-             .path = "/analytics/{window_type}/{window_key}",
-             .summary = "What happened in a window?",
-             .parameters = {window_type,
-                            {.name = "window_key",
-                             .description = "Which one, in UTC: 2026-02-13T14:30, 2026-02-13, 2026-W07."}},
-             .result = "The window; recorded is false if nothing is known.",
-             .schema = "Window_Summary",
-             .handler =
-                 [&cache](Request const&, Arguments const& arguments) {
-                     return answer_of(cache, "window_key", [&](auto& analytics) {
-                         return analytics.aggregation(arguments.text("window_type"), arguments.text("window_key"));
-                     });
-                 }},
-        };
-    }
-
-    /// Asks the analytics. `field` is the parameter that is at fault when the argument was invalid.
-    template <class Ask>
-    static auto answer_of(Cache& cache, std::string_view field, Ask const& ask) -> Response {
-        auto const analytics = cache.open_analytics(Cache::ns_analytics);
-        if (!analytics)
-            return error_reply(analytics.error());
-        auto const result = ask(**analytics);
-        if (result)
-            return json_reply(result->to_json());
-        return error_reply(result.error(), result.error().code == Errc::invalid_argument ? field : std::string_view{});
     }
 
     Router router_;

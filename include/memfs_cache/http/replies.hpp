@@ -7,6 +7,7 @@
 #include <boost/json/fwd.hpp>
 
 #include <chrono>
+#include <string>
 #include <string_view>
 
 namespace memfs_cache {
@@ -17,6 +18,9 @@ namespace memfs_cache {
 /// A JSON body that no cache keeps and no browser takes for something else.
 [[nodiscard]] auto json_reply(boost::json::object const& body, int status = 200) -> Response;
 
+/// A table in a body that no cache keeps.
+[[nodiscard]] auto csv_reply(std::string table) -> Response;
+
 /// `{"error": {"code", "message", "field"?}}`.
 /// @param code     word that programs compare
 /// @param message  sentence for the person who sent the request; never repeats what was sent
@@ -26,6 +30,9 @@ namespace memfs_cache {
 
 /// The same for an Error of the library. The context of `internal` stays inside.
 [[nodiscard]] auto error_reply(Error const& error, std::string_view field = {}) -> Response;
+
+/// The parameter or member that an error is about: what is said of an argument begins with its name. "" for other errors.
+[[nodiscard]] auto member_at_fault(Error const& error) -> std::string_view;
 
 /// 401: the admin key is missing or wrong.
 [[nodiscard]] auto unauthorized() -> Response;

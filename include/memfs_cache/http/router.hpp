@@ -31,6 +31,7 @@ struct Parameter {
     std::string fallback = {};   ///< value if it was not sent; "" for none
     bool is_required = false;    ///< a request without it is refused; a name of the path is always there
     bool is_json_object = false; ///< of a body only: an object with any members
+    bool is_repeatable = false;  ///< of a query only: it may be sent several times, each with one text
 };
 
 /// Values of the declared parameters of one request, decoded and checked.
@@ -40,6 +41,8 @@ class Arguments {
     [[nodiscard]] auto text(std::string_view name) const -> std::string const&;
     /// Of a parameter with minimum and maximum that was sent or has a fallback.
     [[nodiscard]] auto integer(std::string_view name) const -> std::int64_t;
+    /// Of a parameter that may be sent several times: every text, in order.
+    [[nodiscard]] auto texts(std::string_view name) const -> std::vector<std::string> const&;
     /// Of a parameter that is a JSON object; empty when it was not sent.
     [[nodiscard]] auto object(std::string_view name) const -> boost::json::object const&;
 
@@ -49,6 +52,7 @@ class Arguments {
     auto read_body(std::vector<Parameter> const& members, std::string_view body) -> std::optional<Response>;
 
     std::map<std::string, std::string, std::less<>> values_;
+    std::map<std::string, std::vector<std::string>, std::less<>> lists_;
     std::map<std::string, boost::json::object, std::less<>> objects_;
 };
 

@@ -13,9 +13,6 @@
 
 namespace memfs_cache {
 
-/// The member that an error is about: what is said of an argument begins with its name. "" for other errors.
-[[nodiscard]] auto member_at_fault(Error const& error) -> std::string_view;
-
 /// The admin routes of the tokens of a service.
 /// Ownership  they refer to the service, which must outlive them.
 template <StorageBackend Storage>

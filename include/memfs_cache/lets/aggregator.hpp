@@ -48,6 +48,23 @@ class LETS_Aggregator {
         return synced(answer(window));
     }
 
+    /// query() for one of several windows that make up an answer: what was recorded is flushed before the first of them,
+    /// and sync() called behind the last. It may lie in the future, where events are a little ahead of the clock.
+    [[nodiscard]] auto part(Window const& window) -> Result<Answer> { return answer(window); }
+
+    /// Has what was saved on the way to an answer on the disk before it is handed out.
+    /// Cost    nothing if that is so
+    [[nodiscard]] auto sync() -> Result<void> {
+        std::unique_lock const lock(sync_mutex_); // an answer that another thread saved may be among these
+        auto const saved = saved_windows_.load();
+        if (saved == synced_windows_)
+            return {};
+        if (auto const done = storage_.sync(); !done)
+            return done.error();
+        synced_windows_ = saved;
+        return {};
+    }
+
     /// Forgets the saved window and builds it again. From the same raw events come the same bytes.
     [[nodiscard]] auto rebuild(Window const& window) -> Result<Answer> {
         {
@@ -94,13 +111,60 @@ class LETS_Aggregator {
         head.append_to(bytes);
         summary.append_members(bytes);
         bytes += '}';
-        auto const written = storage_.put(key_of(head.window), bytes, when, until_sync);
+        return store(key_of(head.window), bytes, when);
+    }
+    /// The same for what else is built from events and can be built again.
+    [[nodiscard]] auto store(Storage_Key const& key, Byte_View bytes, Precondition const& when) -> Result<bool> {
+        auto const written = storage_.put(key, bytes, when, until_sync);
         if (!written)
             return written.error();
         if (written->state == Put_State::not_applied)
             return false;
         ++saved_windows_; // also if it only may be there: whoever finds it there needs the sync
         return written->state == Put_State::applied;
+    }
+
+    /// Windows of a type that touch [start, end) and have raw events, a mark, or are saved, also those below them; in
+    /// order. Found by listing, so that a year with three active days costs three days.
+    [[nodiscard]] auto active_windows(Window_Type type, Utc_Time start, Utc_Time end) const
+        -> Result<std::vector<Window>> {
+        std::set<Utc_Time> starts;
+        auto const raw = log_.windows(start, end);
+        if (!raw)
+            return raw.error();
+        for (auto const base : *raw)
+            starts.insert(Window::containing(type, base.start()).start());
+        auto const marked = log_.late_marks().marked_windows(start, end);
+        if (!marked)
+            return marked.error();
+        for (auto const base : *marked)
+            starts.insert(Window::containing(type, base.start()).start());
+        for (auto level = std::optional(type); level; level = child_type(*level)) {
+            auto const prefix = log_.paths().data_prefix() + "aggregations/";
+            auto from = Window::containing(*level, start);
+            for (;;) {
+                auto const file = from.file();
+                auto page = storage_.list({prefix + std::string(to_text(*level)) + "/",
+                                           prefix + file.substr(0, file.size() - 5), 1}); // just before its .json
+                if (!page)
+                    return page.error();
+                if (page->items.empty())
+                    break;
+                auto const saved = Window::from_file(std::string_view(page->items.front().key).substr(prefix.size()));
+                if (!saved || saved->start() >= end)
+                    break;
+                auto const child = Window::containing(type, saved->start());
+                starts.insert(child.start());
+                if (child.end() >= end)
+                    break;
+                from = Window::containing(*level, child.end());
+            }
+        }
+        std::vector<Window> found;
+        found.reserve(starts.size());
+        for (auto const begin : starts)
+            found.push_back(Window::containing(type, begin));
+        return found;
     }
 
     /// The key of a saved window.
@@ -439,47 +503,8 @@ class LETS_Aggregator {
             open_.erase(Base_Window::containing(window.start()));
     }
 
-    /// Children that have raw events, a saved window at any level below, or a mark, in order. Found by listing, so that
-    /// a year with three active days costs three days.
     auto active_children(Window const& window) -> Result<std::vector<Window>> {
-        auto const type = *child_type(window.type());
-        std::set<Utc_Time> starts;
-        auto const raw = log_.windows(window.start(), window.end());
-        if (!raw)
-            return raw.error();
-        for (auto const base : *raw)
-            starts.insert(Window::containing(type, base.start()).start());
-        auto const marked = log_.late_marks().marked_windows(window.start(), window.end());
-        if (!marked)
-            return marked.error();
-        for (auto const base : *marked)
-            starts.insert(Window::containing(type, base.start()).start());
-        for (auto level = std::optional(type); level; level = child_type(*level)) {
-            auto const prefix = log_.paths().data_prefix() + "aggregations/";
-            auto from = Window::containing(*level, window.start());
-            for (;;) {
-                auto const file = from.file();
-                auto page = storage_.list({prefix + std::string(to_text(*level)) + "/",
-                                           prefix + file.substr(0, file.size() - 5), 1}); // just before its .json
-                if (!page)
-                    return page.error();
-                if (page->items.empty())
-                    break;
-                auto const found = Window::from_file(std::string_view(page->items.front().key).substr(prefix.size()));
-                if (!found || found->start() >= window.end())
-                    break;
-                auto const child = Window::containing(type, found->start());
-                starts.insert(child.start());
-                if (child.end() >= window.end())
-                    break;
-                from = Window::containing(*level, child.end());
-            }
-        }
-        std::vector<Window> children;
-        children.reserve(starts.size());
-        for (auto const start : starts)
-            children.push_back(Window::containing(type, start));
-        return children;
+        return active_windows(*child_type(window.type()), window.start(), window.end());
     }
 
     /// The saved window; null if there is none.
@@ -553,13 +578,8 @@ class LETS_Aggregator {
     auto synced(Result<Answer> answer) -> Result<Answer> {
         if (!answer)
             return answer;
-        std::unique_lock const lock(sync_mutex_); // an answer that another thread saved may be among these
-        auto const saved = saved_windows_.load();
-        if (saved == synced_windows_)
-            return answer;
-        if (auto const done = storage_.sync(); !done)
+        if (auto const done = sync(); !done)
             return done.error();
-        synced_windows_ = saved;
         return answer;
     }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <memfs_cache/core/siphash.hpp>
-#include <memfs_cache/lets/aggregator.hpp>
+#include <memfs_cache/lets/question_desk.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_event.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
@@ -12,6 +12,7 @@
 #include <memfs_cache/namespaces/analytics/pulse.hpp>
 #include <memfs_cache/namespaces/analytics/request_kind.hpp>
 #include <memfs_cache/namespaces/analytics/request_view.hpp>
+#include <memfs_cache/namespaces/analytics/series.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
 
 #include <algorithm>
@@ -156,19 +157,27 @@ class Analytics {
     [[nodiscard]] auto pulse(int window_minutes = 5) -> Result<Pulse> { return pulse_.read(window_minutes); }
 
     /// What happened in a window, such as ("daily", "2026-02-13").
+    /// @param  filter  which of its events; all of them by default
     /// @errors invalid_argument for an unknown type, a malformed key or a window in the future; else as
     ///         LETS_Aggregator::query
-    [[nodiscard]] auto aggregation(std::string_view window_type, std::string_view window_key)
-        -> Result<Window_Summary> {
+    [[nodiscard]] auto aggregation(std::string_view window_type,
+                                   std::string_view window_key,
+                                   Analytics_Filter const& filter = {}) -> Result<Window_Summary> {
         auto const window = parse_window(window_type, window_key);
         if (!window)
             return window.error();
-        return shown(aggregator_.query(*window));
+        if (filter.empty())
+            return shown(aggregator_.query(*window));
+        auto const answers = desk_.query({Local_Window(*window)}, Time_Zone(), filter);
+        if (!answers)
+            return answers.error();
+        return shown(answers->front());
     }
     /// Several windows of one type, in the order of the keys, each with its own outcome. The newest is built first: that
     /// closes all others with it, where one after the other each would be closed by a write of its own.
-    [[nodiscard]] auto aggregations(std::string_view window_type, std::vector<std::string> const& window_keys)
-        -> std::vector<Result<Window_Summary>> {
+    [[nodiscard]] auto aggregations(std::string_view window_type,
+                                    std::vector<std::string> const& window_keys,
+                                    Analytics_Filter const& filter = {}) -> std::vector<Result<Window_Summary>> {
         std::vector<std::pair<Utc_Time, std::size_t>> order;
         for (std::size_t i = 0; i < window_keys.size(); ++i) {
             auto const window = parse_window(window_type, window_keys[i]);
@@ -177,8 +186,31 @@ class Analytics {
         std::sort(order.rbegin(), order.rend());
         std::vector<Result<Window_Summary>> answers(window_keys.size(), Error{});
         for (auto const& [start, i] : order)
-            answers[i] = aggregation(window_type, window_keys[i]);
+            answers[i] = aggregation(window_type, window_keys[i], filter);
         return answers;
+    }
+    /// Windows of one type that follow each other, of UTC or a local calendar, and with `compares` those before them.
+    /// @errors as Series_Question::windows; as aggregation()
+    [[nodiscard]] auto series(Series_Question const& question) -> Result<Series> {
+        auto const windows = question.windows(log_->clock()->now());
+        if (!windows)
+            return windows.error();
+        auto const before =
+            question.compares ? question.windows_before(*windows) : Result<std::vector<Local_Window>>({});
+        if (!before)
+            return before.error();
+        auto asked = *before;
+        asked.insert(asked.end(), windows->begin(), windows->end());
+        auto const answers = desk_.query(asked, question.time_zone, question.filter);
+        if (!answers)
+            return answers.error();
+        Series series{question.step, question.time_zone.name(), question.compares, {}};
+        for (std::size_t i = 0; i < windows->size(); ++i) {
+            series.rows.push_back({shown((*answers)[before->size() + i]), std::nullopt});
+            if (question.compares && (*answers)[i].recorded)
+                series.rows.back().previous = shown((*answers)[i]);
+        }
+        return series;
     }
     /// The newest window of a type that has events.
     [[nodiscard]] auto latest(std::string_view window_type) -> Result<Window_Summary> {
@@ -243,7 +275,7 @@ class Analytics {
   private:
     Analytics(Storage& storage, Namespace_Name name, std::unique_ptr<Event_Log<Storage>> log, Analytics_Options options)
         : name_(std::move(name)), options_(std::move(options)), salts_(storage, *log), log_(std::move(log)),
-          aggregator_(storage, *log_, options_.summary_cache_bytes), pulse_(*log_) {
+          aggregator_(storage, *log_, options_.summary_cache_bytes), desk_(storage, *log_, aggregator_), pulse_(*log_) {
         if (hashes_visitors())
             log_->also_in_background([this] { (void)salts_.prepare(log_->clock()->now()); });
     }
@@ -313,11 +345,24 @@ class Analytics {
         return Window_Summary::from(*result, log_->settings().salt_period);
     }
 
+    auto shown(Local_Result<Analytics_Summary> const& result) const -> Window_Summary {
+        auto const& window = result.window;
+        auto summary =
+            Window_Summary::from({Window::containing(window.type(), window.start()), result.recorded, result.final,
+                                  result.computed_at, result.revision, result.late_events, result.summary},
+                                 log_->settings().salt_period);
+        summary.window_start = window.start();
+        summary.window_end = window.end();
+        summary.window_key = window.key();
+        return summary;
+    }
+
     Namespace_Name name_;
     Analytics_Options options_;
     Day_Salts<Storage> salts_; // before the log, whose background thread uses it to the end
     std::unique_ptr<Event_Log<Storage>> log_;
     LETS_Aggregator<Storage, Analytics_Record, Analytics_Summary> aggregator_;
+    Question_Desk<Storage, Analytics_Record, Analytics_Summary, Analytics_Filter> desk_;
     Pulse_Reader<Storage> pulse_;
     Event_Ids ids_;
     User_Agent_Cache agents_;

@@ -21,6 +21,12 @@ TEST_SUITE("http/admin_api") {
         CHECK(house.json("/analytics/30min/2026-02-14T11%3A30").at("total_requests").to_number<int>() == 2);
         CHECK(house.json("/analytics/30min/2026-02-14T11:00").at("recorded").as_bool() == false);
         CHECK(house.json("/analytics/latest/daily").at("window_key").as_string() == "2026-02-14");
+        auto const series = house.json("/analytics/series?start=1771066800000&end=1771070400000&step=30min");
+        CHECK(series.at("time_zone").as_string() == "UTC");
+        CHECK(series.at("rows").as_array().size() == 2);
+        CHECK(series.at("rows").at(1).at("window_key").as_string() == "2026-02-14T11:30");
+        CHECK(series.at("rows").at(1).at("total_requests").to_number<int>() == 2);
+        CHECK(series.at("rows").at(0).at("recorded").as_bool() == false);
         CHECK(house.json("/ready").at("status").as_string() == "ok");
     }
 
@@ -35,7 +41,7 @@ TEST_SUITE("http/admin_api") {
     TEST_CASE("every other route needs the key, also those that the description will list one day") {
         House const house;
         auto const paths = boost::json::parse(house.api.openapi()).at("paths").as_object();
-        CHECK(paths.size() >= 17);
+        CHECK(paths.size() >= 18);
         for (auto const& path : paths) {
             for (auto const& operation : path.value().as_object()) {
                 std::string const target(path.key());
@@ -73,7 +79,19 @@ TEST_SUITE("http/admin_api") {
                                 {"/analytics/daily/2026-02-30", "window_key"},
                                 {"/analytics/daily/2026-02-14T12", "window_key"},
                                 {"/analytics/daily/2999-01-01", "window_key"},
-                                {"/analytics/daily/..%2F..%2Fsecret", "window_key"}}) {
+                                {"/analytics/daily/..%2F..%2Fsecret", "window_key"},
+                                {"/analytics/series?end=1&step=daily", "start"},
+                                {"/analytics/series?start=0&step=daily", "end"},
+                                {"/analytics/series?start=0&end=1", "step"},
+                                {"/analytics/series?start=0&end=1&step=day", "step"},
+                                {"/analytics/series?start=-1&end=1&step=daily", "start"},
+                                {"/analytics/series?start=0&end=1&step=weekly", "start"},
+                                {"/analytics/series?start=5&end=5&step=daily", "end"},
+                                {"/analytics/series?start=0&end=1771027200001&step=daily", "end"},
+                                {"/analytics/series?start=1771000000000&end=1779999999999&step=daily", "end"},
+                                {"/analytics/series?start=0&end=1&step=daily&time_zone=Moon%2Fsecret", "time_zone"},
+                                {"/analytics/series?start=0&end=1&step=daily&compare=next", "compare"},
+                                {"/analytics/series?start=0&end=1&step=daily&compare=previous", "start"}}) {
             CAPTURE(row.target);
             auto const response = house.get(row.target);
             CHECK(response.status == 400);
@@ -126,6 +144,11 @@ TEST_SUITE("http/admin_api") {
         CHECK(described("Health") == names(house.json("/health")));
         CHECK(described("Pulse") == names(house.json("/analytics/pulse")));
         CHECK(described("Window_Summary") == names(house.json("/analytics/daily/2026-02-14")));
+        auto const series = house.json("/analytics/series?start=1771066800000&end=1771070400000&step=daily");
+        CHECK(described("Series") == names(series));
+        auto row = described("Window_Summary");
+        row.merge(described("Series_Row"));
+        CHECK(row == first(series, "rows"));
         CHECK(described("Token") == names(house.json("/tokens/t")));
         CHECK(described("Tokens") == names(house.json("/tokens")));
         CHECK(described("Token") == first(house.json("/tokens"), "tokens"));

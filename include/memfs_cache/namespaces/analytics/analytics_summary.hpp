@@ -43,7 +43,7 @@ struct Window_Summary {
     using Rows = std::vector<std::pair<std::string, std::uint64_t>>; ///< largest first, then by name
 
     Utc_Time window_start, window_end;
-    Window_Type window_type;
+    Window_Type window_type = Window_Type::half_hour;
     std::string window_key;
     bool recorded = false; ///< some request was recorded in it; false is "nothing known"
     bool final = false;

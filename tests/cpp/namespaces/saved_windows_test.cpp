@@ -60,5 +60,15 @@ TEST_SUITE("namespaces/saved windows") {
         CHECK(saved("aggregations/30min/2026/02/13/14-00.json") == documented_window("half-hour"));
         CHECK(saved("aggregations/hourly/2026/02/13/14.json") == documented_window("hour"));
         CHECK(saved("latest/current-hourly.json") == documented_window("hour"));
+
+        Analytics_Filter filter;
+        for (auto const* const path : {"/*", "!/missing"})
+            REQUIRE(filter.add("path", path));
+        REQUIRE(filter.add("status", "2xx"));
+        CHECK(analytics->aggregation("hourly", "2026-02-13T14", filter).value().total_requests == 1);
+        auto name = testing::documented("saved question name");
+        std::erase(name, '\n');
+        CHECK(files_list(storage, below + "queries/").value() == std::vector<std::string>{name});
+        CHECK(read(storage, name).value().value() == documented_window("saved question"));
     }
 }

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/analytics_site.hpp"
 #include "support/printers.hpp"
+#include "support/test_seed.hpp"
 
 #include <boost/json.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace memfs_cache;
 using memfs_cache::testing::Site, memfs_cache::testing::time_at, memfs_cache::testing::Watched_Memory;
+using memfs_cache::testing::stored_files, memfs_cache::testing::seed_of_run;
 using std::chrono::hours;
 
 namespace {
@@ -43,6 +50,39 @@ auto totals(Series const& series) -> std::vector<std::string> {
     return found;
 }
 using Totals = std::vector<std::string>;
+
+auto filtered(Series_Question asked, std::string_view dimension, std::string_view value) -> Series_Question {
+    REQUIRE(asked.filter.add(dimension, value));
+    return asked;
+}
+
+/// The saved questions, their names and bytes.
+auto saved(Site const& site) -> std::map<std::string, std::string> {
+    return stored_files(site.memory, "cache/analytics/data/queries/");
+}
+
+/// What the storage is asked for while `work` runs: "get raw/...", in order.
+template <class Work>
+auto operations(Site& site, Work const& work) -> std::vector<std::string> {
+    std::vector<std::string> seen;
+    site.storage.hook = [&](Watched_Memory::Operation operation, std::string const& key) {
+        using enum Watched_Memory::Operation;
+        std::string const data = "cache/analytics/data/";
+        if (operation == get || operation == list)
+            seen.push_back((operation == get ? "get " : "list ") +
+                           (key.starts_with(data) ? key.substr(data.size()) : key));
+        else
+            seen.push_back("write " + key);
+        return Watched_Memory::Verdict{};
+    };
+    work();
+    site.storage.hook = nullptr;
+    return seen;
+}
+auto count(std::vector<std::string> const& operations, std::string_view beginning) -> std::ptrdiff_t {
+    return std::count_if(operations.begin(), operations.end(),
+                         [&](std::string const& operation) { return operation.starts_with(beginning); });
+}
 
 } // namespace
 
@@ -121,5 +161,273 @@ TEST_SUITE("namespaces/series") {
         };
         REQUIRE(site->series(question("2026-02-10T00:00", "2026-02-13T00:00", Window_Type::daily)));
         CHECK(writes == 1);
+    }
+
+    TEST_CASE("local days are of 46, 48 or 50 half-hours, and what they hold is in the month and the year as well") {
+        Site site("2026-12-01T00:00");
+        for (auto const* const time :
+             {"2026-03-28T23:59", "2026-03-29T00:00", "2026-03-29T22:59:59.999", "2026-03-29T23:00", "2026-10-24T22:59",
+              "2026-10-24T23:00", "2026-10-25T23:59:59.999", "2026-10-26T00:00"})
+            visit(site, time);
+        auto const days = [&](std::string const& start, std::string const& end) {
+            return totals(site->series(question(start, end, Window_Type::daily, "Europe/Lisbon")).value());
+        };
+        CHECK(days("2026-03-28T12:00", "2026-03-30T12:00") == Totals{"2026-03-28 1", "2026-03-29 2", "2026-03-30 1"});
+        CHECK(days("2026-10-24T12:00", "2026-10-26T12:00") == Totals{"2026-10-24 1", "2026-10-25 2", "2026-10-26 1"});
+        for (auto const type : {Window_Type::monthly, Window_Type::yearly}) {
+            auto const series =
+                site->series(question("2026-01-01T00:00", "2026-11-30T00:00", type, "Europe/Lisbon")).value();
+            std::uint64_t sum = 0;
+            for (auto const& row : series.rows)
+                sum += row.summary.total_requests;
+            CHECK(sum == 8);
+        }
+        CHECK(
+            totals(site->series(question("2026-03-23T12:00", "2026-03-29T23:30", Window_Type::weekly, "Europe/Lisbon"))
+                       .value()) == Totals{"2026-W13 3", "2026-W14 1"});
+    }
+
+    TEST_CASE("windows off the half-hour are counted from the events themselves") {
+        Site site("2026-03-01T00:00");
+        for (auto const* const time :
+             {"2026-02-10T18:14:59.999", "2026-02-10T18:15", "2026-02-11T18:14:59.999", "2026-02-11T18:15"})
+            visit(site, time);
+        CHECK(
+            totals(site->series(question("2026-02-10T12:00", "2026-02-11T18:16", Window_Type::daily, "Asia/Kathmandu"))
+                       .value()) == Totals{"2026-02-10 1", "2026-02-11 2", "2026-02-12 1"});
+        CHECK(totals(site->series(
+                             question("2026-02-11T18:00", "2026-02-11T18:16", Window_Type::half_hour, "Asia/Kathmandu"))
+                         .value()) == Totals{"2026-02-11T23:30+05:45 1", "2026-02-12T00:00+05:45 1"});
+    }
+
+    TEST_CASE("a local window that is one of UTC is that window, and nothing else is saved") {
+        Site site("2026-02-13T14:10");
+        visit(site, "2026-02-11T12:00");
+        auto const series =
+            site->series(question("2026-02-11T00:00", "2026-02-12T00:00", Window_Type::daily, "Europe/Lisbon")).value();
+        CHECK(series.rows.at(0).summary.to_json() == site->aggregation("daily", "2026-02-11").value().to_json());
+        CHECK(saved(site).empty());
+    }
+
+    TEST_CASE("an open window holds what was recorded a moment ago, and is complete once it is over") {
+        Site site("2026-07-13T22:50");
+        visit(site, "2026-07-13T22:45", "/a");
+        auto const asked = question("2026-07-13T22:00", "2026-07-13T22:50", Window_Type::daily, "Europe/Lisbon");
+        auto const with_path = filtered(asked, "path", "/a");
+        for (auto const& each : {asked, with_path}) {
+            auto const open = site->series(each).value().rows.at(0).summary;
+            CHECK(!open.final);
+            CHECK(open.total_requests == 1);
+        }
+        CHECK(saved(site).empty());
+        visit(site, "2026-07-13T22:55", "/a");
+        visit(site, "2026-07-13T22:55", "/b");
+        CHECK(site->series(asked).value().rows.at(0).summary.total_requests == 3);
+        CHECK(site->series(with_path).value().rows.at(0).summary.total_requests == 2);
+        site.clock().set(time_at("2026-07-13T23:10"));
+        auto const over = site->series(asked).value().rows.at(0).summary;
+        CHECK(over.final);
+        CHECK(over.total_requests == 3);
+        CHECK(over.computed_at == time_at("2026-07-13T23:10"));
+        CHECK(site->series(with_path).value().rows.at(0).summary.total_requests == 2);
+        CHECK(saved(site).size() == 2);
+    }
+
+    TEST_CASE("a filter counts what fits, in a window and in a series") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/blog/a");
+        visit(site, "2026-02-10T11:00", "/blog/b", 404);
+        visit(site, "2026-02-10T12:00", "/");
+        visit(site, "2026-02-11T12:00", "/");
+        Analytics_Filter blog;
+        REQUIRE(blog.add("path", "/blog/*"));
+        CHECK(site->aggregation("daily", "2026-02-10", blog).value().total_requests == 2);
+        CHECK(site->aggregation("daily", "2026-02-10", blog).value().error_count == 1);
+        CHECK(site->aggregation("hourly", "2026-02-10T10", blog).value().total_requests == 1);
+        CHECK(site->aggregation("weekly", "2026-W07", blog).value().total_requests == 2);
+        CHECK(site->aggregation("yearly", "2026", blog).value().total_requests == 2);
+        auto asked = filtered(question("2026-02-10T00:00", "2026-02-13T00:00", Window_Type::daily), "status", "!4xx");
+        CHECK(totals(site->series(asked).value()) == Totals{"2026-02-10 2", "2026-02-11 1", "2026-02-12 -"});
+    }
+
+    TEST_CASE("a day on which nothing fits is known to have none, and one without events is not known at all") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        auto const asked = filtered(question("2026-02-10T00:00", "2026-02-12T00:00", Window_Type::daily), "path", "/b");
+        CHECK(totals(site->series(asked).value()) == Totals{"2026-02-10 0", "2026-02-11 -"});
+        CHECK(saved(site).size() == 1);
+    }
+
+    TEST_CASE("what is asked again costs a listing of marks and a read of its answer, however long it is") {
+        Site site("2027-01-02T00:00");
+        for (int day = 0; day < 40; ++day)
+            visit(site, "2026-05-" + std::string(day % 31 < 9 ? "0" : "") + std::to_string(day % 31 + 1) + "T10:00",
+                  "/a");
+        for (auto const& asked :
+             {filtered(question("2026-01-01T00:00", "2026-12-31T00:00", Window_Type::yearly), "path", "/a"),
+              filtered(question("2026-05-02T00:00", "2026-05-02T01:00", Window_Type::daily), "path", "/b"),
+              question("2026-05-02T05:00", "2026-05-02T06:00", Window_Type::daily, "Europe/Lisbon"),
+              question("2026-05-02T05:00", "2026-05-02T06:00", Window_Type::monthly, "America/New_York")}) {
+            auto const first = site->series(asked).value();
+            std::optional<Series> second;
+            auto const seen = operations(site, [&] { second = site->series(asked).value(); });
+            CHECK(second->to_json() == first.to_json());
+            CAPTURE(boost::json::serialize(boost::json::value_from(seen)));
+            CHECK(count(seen, "list late/") == static_cast<std::ptrdiff_t>(seen.size()) - 1);
+            CHECK(count(seen, "get queries/") == 1);
+        }
+    }
+
+    TEST_CASE("a year with three active days costs work for these, and not for the others") {
+        Site site("2027-01-02T00:00");
+        for (auto const* const day : {"2026-02-03T10:00", "2026-07-04T10:00", "2026-11-05T10:00"})
+            visit(site, day, "/a");
+        auto const asked = filtered(
+            question("2026-01-01T05:00", "2026-12-31T00:00", Window_Type::yearly, "America/New_York"), "path", "/a");
+        auto const seen = operations(site, [&] { CHECK(totals(site->series(asked).value()) == Totals{"2026 3"}); });
+        CHECK(seen.size() < 200);
+        CHECK(saved(site).size() == 3 + 3 + 1); // days, months, the year
+    }
+
+    TEST_CASE("a late event makes every saved question due that its half-hour touches, and no other") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        visit(site, "2026-02-20T10:00", "/a");
+        auto const of = [&](std::string const& start, Window_Type type, std::string const& zone) {
+            return filtered(question(start, start + ":00.001", type, zone), "path", "/a");
+        };
+        auto const day = of("2026-02-10T10:00", Window_Type::daily, "Asia/Kathmandu");
+        auto const month = of("2026-02-10T10:00", Window_Type::monthly, "Asia/Tokyo");
+        auto const other = of("2026-02-20T10:00", Window_Type::daily, "Asia/Tokyo");
+        for (auto const& asked : {day, month, other})
+            CHECK(site->series(asked).value().rows.at(0).summary.revision == 0);
+        visit(site, "2026-02-10T10:05", "/a");
+        visit(site, "2026-02-10T10:05", "/b");
+        auto const row = [&](Series_Question const& asked) { return site->series(asked).value().rows.at(0).summary; };
+        CHECK(row(day).total_requests == 2);
+        CHECK(row(day).revision == 1);
+        CHECK(row(day).late_events == 2); // whether they fit or not
+        CHECK(row(month).total_requests == 3);
+        CHECK(row(month).revision == 1);
+        auto const seen = operations(site, [&] { CHECK(row(other).revision == 0); });
+        CHECK(count(seen, "get raw/") == 0);
+    }
+
+    TEST_CASE("saved questions that are deleted come back with the same bytes, on another day and in another process") {
+        Site site("2027-01-02T00:00");
+        auto const seed = seed_of_run();
+        CAPTURE(seed);
+        std::mt19937_64 random(seed);
+        auto const spring = time_at("2026-03-27T00:00");
+        for (int i = 0; i < 400; ++i) {
+            Request_View view;
+            auto const path = "/" + std::to_string(random() % 7);
+            auto const remote = "192.0.2." + std::to_string(random() % 200);
+            view.method = "GET";
+            view.target = path;
+            view.status = random() % 5 == 0 ? 404 : 200;
+            view.remote = remote;
+            view.duration_us = static_cast<std::int64_t>(random() % 100'000);
+            view.timestamp = spring + std::chrono::minutes(random() % (5 * 24 * 60));
+            REQUIRE(site->record_view(view));
+        }
+        std::vector<Series_Question> asked;
+        for (auto const type : all_window_types)
+            for (std::string const zone : {"UTC", "Europe/Lisbon", "Asia/Kathmandu", "America/St_Johns"}) {
+                asked.push_back(question("2026-03-28T00:00", "2026-03-30T00:00", type, zone));
+                asked.push_back(filtered(asked.back(), "status", "404"));
+            }
+        auto const ask_all = [&](auto const& process) {
+            std::vector<boost::json::value> answers;
+            for (auto const& each : asked)
+                answers.push_back(process->series(each).value().to_json());
+            return answers;
+        };
+        auto const answers = ask_all(site.process);
+        auto const files = saved(site);
+        CHECK(files.size() > 100);
+        for (int round = 0; round < 3; ++round) {
+            for (auto const& entry : files)
+                if (round == 0 || random() % 2 == 0)
+                    REQUIRE(remove(site.memory, entry.first));
+            memfs_cache::testing::Site_Process<Watched_Memory> later(site.storage,
+                                                                     time_at("2027-01-03T00:00") + hours(round));
+            CHECK(ask_all(later) == answers);
+            // A year that is still there is not put together again from months that are not.
+            auto const now = saved(site);
+            CHECK(std::includes(files.begin(), files.end(), now.begin(), now.end()));
+            CHECK((round > 0 || now == files));
+        }
+    }
+
+    TEST_CASE("an answer to another question that has the same hash is left alone, and its place is not believed") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        auto const asked = filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "path", "/a");
+        auto const first = site->series(asked).value().to_json();
+        REQUIRE(saved(site).size() == 1);
+        auto const [key, bytes] = *saved(site).begin();
+        auto other = bytes;
+        other.replace(other.find("/a"), 2, "/z");
+        REQUIRE(write(site.memory, key, other));
+        CHECK(site->series(asked).value().to_json() == first);
+        CHECK(saved(site).at(key) == other);
+        REQUIRE(write(site.memory, key, bytes.substr(0, bytes.size() / 2))); // what a loss of power leaves
+        CHECK(site->series(asked).value().to_json() == first);
+        CHECK(saved(site).at(key) == bytes);
+    }
+
+    TEST_CASE("a mark that is put while an answer is built makes it due again") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        auto const asked = filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "path", "/a");
+        REQUIRE(site->flush());
+        memfs_cache::testing::Site_Process<Storage_Memory> rival(site.memory, time_at("2026-03-01T00:00"));
+        bool is_done = false;
+        site.storage.hook = [&](Watched_Memory::Operation operation, std::string const& key) {
+            if (operation == Watched_Memory::Operation::get && key.find("/raw/") != std::string::npos &&
+                !std::exchange(is_done, true)) {
+                Analytics_Event late;
+                late.event_type = "page_view";
+                late.path = "/a";
+                late.timestamp = time_at("2026-02-10T11:00");
+                REQUIRE(rival->record(late));
+                REQUIRE(rival->flush());
+            }
+            return Watched_Memory::Verdict{};
+        };
+        (void)site->series(asked);
+        site.storage.hook = nullptr;
+        CHECK(is_done);
+        auto const row = site->series(asked).value().rows.at(0).summary;
+        CHECK(row.total_requests == 2);
+        CHECK(row.revision == 1);
+    }
+
+    TEST_CASE("of two processes that build one answer, the slower one never puts an older answer over a newer one") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        auto const asked = filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "path", "/a");
+        REQUIRE(site->flush());
+        memfs_cache::testing::Site_Process<Storage_Memory> rival(site.memory, time_at("2026-03-01T00:00"));
+        bool is_done = false;
+        site.storage.hook = [&](Watched_Memory::Operation operation, std::string const& key) {
+            if (operation == Watched_Memory::Operation::put && key.find("/queries/") != std::string::npos &&
+                !std::exchange(is_done, true)) {
+                Analytics_Event late;
+                late.event_type = "page_view";
+                late.path = "/a";
+                late.timestamp = time_at("2026-02-10T11:00");
+                REQUIRE(rival->record(late));
+                REQUIRE(rival->flush());
+                CHECK(rival->series(asked).value().rows.at(0).summary.revision == 1);
+            }
+            return Watched_Memory::Verdict{};
+        };
+        auto const row = site->series(asked).value().rows.at(0).summary;
+        site.storage.hook = nullptr;
+        CHECK(is_done);
+        CHECK(row.revision == 1);
+        CHECK(row.total_requests == 2);
     }
 }

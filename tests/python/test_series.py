@@ -22,8 +22,8 @@ EVERYTHING: tuple[str, ...] = ()
 # Europe changes on 2024-03-31 and 2024-10-27, Lord Howe by half an hour on 2024-04-07, New York on 2024-11-03, Cairo at
 # midnight on 2024-11-01.
 SPRING, AUTUMN = ("2024-03-29", "2024-04-09"), ("2024-10-25", "2024-11-05")
-ZONES = ["UTC", "Europe/Lisbon", "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Africa/Cairo",
-         "Asia/Kathmandu", "Asia/Kolkata", "Pacific/Auckland"]
+ZONES = ["UTC", "Europe/Lisbon", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kathmandu",
+         "Asia/Kolkata"]
 
 FILTERS: dict[tuple[str, ...], Callable[[Event], bool]] = {
     EVERYTHING: lambda event: True,
@@ -94,7 +94,7 @@ def check(store: Store, events: list[Event], level: str, zone: str, span: tuple[
 @pytest.fixture(scope="module")
 def clock_changes(make_log):
     """Two logs, one around the changes of spring and one around those of autumn."""
-    return [make_log(seed=331, lines=3_000, first=SPRING[0], days=11), make_log(seed=1027, lines=3_000, first=AUTUMN[0], days=11)]
+    return [make_log(seed=331, lines=1_500, first=SPRING[0], days=11), make_log(seed=1027, lines=1_500, first=AUTUMN[0], days=11)]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import memfs_cache
@@ -32,6 +32,7 @@ from memfs_cache import (
     Pulse,
     Recent_Event,
     Retrieved,
+    Series_Row,
     Storage,
     Storage_Disk,
     Storage_Memory,
@@ -57,6 +58,7 @@ from memfs_cache import (
 from memfs_cache.fastapi import Analytics_Middleware, admin_app
 
 NOON = datetime(2026, 2, 13, 12, tzinfo=timezone.utc)
+MINUTE = timedelta(minutes=1)
 
 
 def storages(folder: str) -> list[Storage]:
@@ -137,6 +139,10 @@ def analytics(cache: Cache_Service) -> None:
     window: Window_Summary = handler.aggregation("daily", "2026-02-13")
     assert handler.latest("daily").total_requests == handler.rebuild("daily", "2026-02-13").total_requests == 4
     assert recent.path in window.top_paths and window.to_dict()["total_requests"] == 4
+    assert handler.aggregation("daily", "2026-02-13", {"path": ["/", "!/a/*"], "status": 200}).total_requests == 1
+    rows: list[Series_Row] = handler.series(NOON, NOON + MINUTE, "daily", "Europe/Lisbon", filters={"path": "/*"}, compare="previous")
+    previous: Window_Summary | None = rows[0].previous
+    assert previous is None and rows[0].total_requests == 3 and rows[0].to_dict()["previous"] is None
     visitor: str = handler.visitor_hash("203.0.113.7", NOON)
     fields: list[object] = [
         event.event_id, event.event_type, event.timestamp, event.source, event.path, event.method, event.status_code,

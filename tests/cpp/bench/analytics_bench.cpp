@@ -281,6 +281,34 @@ auto cold_half_hour() -> Sides {
             .peer = peer};
 }
 
+/// One section of forty of a day's requests.
+auto filtered_day(bool is_cold) -> Sides {
+    auto const disk = std::make_shared<Disk_Site>();
+    disk->finish(million);
+    disk->site.clock->advance(std::chrono::hours(24));
+    Analytics_Filter filter;
+    filter.add("path", "/articles/2026/section-7/*").value();
+    auto const ask = [disk, filter, day = std::string(half_hour_key).substr(0, 10)] {
+        auto const answer = disk->site.analytics->aggregation("daily", day, filter).value();
+        require(answer.final && answer.total_requests == million / 40, "the day was not counted");
+    };
+    ask();
+    auto const read = disk->files(is_cold ? "/raw/" : "/queries/");
+    auto const saved = disk->folder.path() / "store/cache/analytics/data/queries";
+    return {[=](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i) {
+                    if (is_cold)
+                        std::filesystem::remove_all(saved);
+                    ask();
+                }
+            },
+            [disk, read](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    for (auto const& piece : read)
+                        keep(crc32c(0, read_file(piece)));
+            }};
+}
+
 /// With what dead processes left taken over, as a service does it.
 auto open_a_large_store() -> Sides {
     auto const disk = std::make_shared<Disk_Site>();
@@ -338,6 +366,8 @@ auto analytics_rows() -> Rows {
         {"record_request, disk, flush included", "write of the lines in 1 MiB", record_to_disk},
         {"import of 1,000,000 lines, disk", "read, find line ends", import_a_log, "goaccess, nothing kept"},
         {"cold half-hour of 1,000,000 events, disk", "read, crc32c", cold_half_hour, "their fields through simdjson"},
+        {"cold filtered day of 1,000,000 events, disk", "read, crc32c", [] { return filtered_day(true); }},
+        {"the same when asked again", "read, crc32c", [] { return filtered_day(false); }},
         {"open of a store of 1,000,000 events, disk", "the folder alone", open_a_large_store},
         {"warm final window, 500 paths, 700 visitors", "stat", [] { return warm_final_window(500, 700); }},
         {"warm final window, 2,000 paths, 4,000 visitors", "stat", [] { return warm_final_window(2'000, 4'000); }},

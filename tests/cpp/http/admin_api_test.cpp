@@ -2,6 +2,8 @@
 #include "house.hpp"
 #include "support/printers.hpp"
 
+#include <algorithm>
+
 using namespace memfs_cache;
 using memfs_cache::testing::House, memfs_cache::testing::names;
 
@@ -28,6 +30,48 @@ TEST_SUITE("http/admin_api") {
         CHECK(series.at("rows").at(1).at("total_requests").to_number<int>() == 2);
         CHECK(series.at("rows").at(0).at("recorded").as_bool() == false);
         CHECK(house.json("/ready").at("status").as_string() == "ok");
+    }
+
+    TEST_CASE("filters are parameters of windows and series, and may be sent several times") {
+        House const house;
+        auto const total = [&](std::string const& target) {
+            auto const answer = house.json(target);
+            auto const& window = answer.contains("rows") ? answer.at("rows").at(0).as_object() : answer;
+            return window.at("total_requests").to_number<int>();
+        };
+        for (std::string const route :
+             {"/analytics/daily/2026-02-14?", "/analytics/series?start=1771066800000&end=1771070400000&step=daily&"}) {
+            CAPTURE(route);
+            CHECK(total(route) == 2);
+            CHECK(total(route + "path=%2Fone") == 1);
+            CHECK(total(route + "path=/one&path=/two") == 2);
+            CHECK(total(route + "path=/one&status=404") == 0);
+            CHECK(total(route + "path=/*&status=!4xx&country=") == 1);
+        }
+    }
+
+    TEST_CASE("windows and series come as tables too, where a name is no formula") {
+        House house;
+        Request_View view;
+        view.method = "GET";
+        view.target = "/";
+        view.route = "=HYPERLINK(\"x\",1)";
+        CHECK(house.cache.analytics().record_request(view));
+        auto const window = house.get("/analytics/daily/2026-02-14?format=csv");
+        CHECK(window.headers.value("Content-Type") == "text/csv; charset=utf-8");
+        auto const& text = std::get<Bytes>(window.body);
+        CHECK(text.starts_with("dimension,name,value\r\nsummary,window_start,1771027200000\r\n"));
+        CHECK(text.find("\r\nsummary,recorded,true\r\n") != Bytes::npos);
+        CHECK(text.find("\r\nstatus_codes,404,1\r\n") != Bytes::npos);
+        CHECK(text.find("\r\ntop_paths,\"'=HYPERLINK(\"\"x\"\",1)\",1\r\n") != Bytes::npos);
+        auto const series = std::get<Bytes>(
+            house.get("/analytics/series?start=1771066800000&end=1771070400000&step=30min&format=csv&compare=previous")
+                .body);
+        CHECK(series.starts_with("window_start,window_end,window_type,window_key,"));
+        CHECK(series.find(",previous_window_start,") != Bytes::npos);
+        CHECK(std::count(series.begin(), series.end(), '\n') == 3);
+        CHECK(series.find("\r\n1771066800000,1771068600000,30min,2026-02-14T11:00,false,") != Bytes::npos);
+        CHECK(series.ends_with(",,,,,,,\r\n")); // nothing is known of the hour before
     }
 
     TEST_CASE("health is for everybody, its details are not") {
@@ -80,6 +124,10 @@ TEST_SUITE("http/admin_api") {
                                 {"/analytics/daily/2026-02-14T12", "window_key"},
                                 {"/analytics/daily/2999-01-01", "window_key"},
                                 {"/analytics/daily/..%2F..%2Fsecret", "window_key"},
+                                {"/analytics/daily/2026-02-14?status=secret", "status"},
+                                {"/analytics/daily/2026-02-14?path=/a%3Fsecret", "path"},
+                                {"/analytics/daily/2026-02-14?format=secret", "format"},
+                                {"/analytics/series?start=0&end=1&step=daily&country=secret", "country"},
                                 {"/analytics/series?end=1&step=daily", "start"},
                                 {"/analytics/series?start=0&step=daily", "end"},
                                 {"/analytics/series?start=0&end=1", "step"},

@@ -320,14 +320,16 @@ TEST_SUITE("namespaces/tokens/blocks") {
             CHECK(one.block.take(start, bank.now).value()->runs_low == (i == 5));
     }
 
-    TEST_CASE("what was charged while a use was under way is no less than nothing that remains") {
+    TEST_CASE("what was charged while a use was under way is counted once") {
         Bank bank(20, 20);
         Holder one(bank);
         auto const taken = one.block.take(start, bank.now).value();
         CHECK(one.take(9) == "");
         bank.change([](Token_Record& token) { (void)token.charge([](auto const&) { return true; }); });
         one.tend();
-        CHECK(one.block.take(start, bank.now).value()->outcome.remaining == 0);
+        auto const next = one.block.take(start, bank.now).value();
+        CHECK(next->outcome.usage_count == 11);
+        CHECK(next->outcome.remaining == 9);
     }
 
     TEST_CASE("when a token is gone its leases are too, and a new one of its name begins at nothing") {

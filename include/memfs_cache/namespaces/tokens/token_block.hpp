@@ -436,9 +436,11 @@ class Token_Block {
         limit_ = token.usage_limit;
         expires_at_ = token.expires_at;
         others_ = token.counted();
-        for (auto const& held : held_)
-            if (auto const* const lease = token.find_lease(held.id))
-                others_ -= lease->granted;
+        for (auto const& held : held_) {
+            auto const* const lease = token.find_lease(held.id);
+            // A lease that is gone was charged: what is spent of it stands in the count and among our own.
+            others_ -= std::min(others_, lease != nullptr ? lease->granted : held.spent);
+        }
     }
 
     enum class Ahead { not_yet, wished, asked };

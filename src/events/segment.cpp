@@ -2,8 +2,6 @@
 #include <memfs_cache/core/crc32c.hpp>
 #include <memfs_cache/events/segment.hpp>
 
-#include <limits>
-
 namespace memfs_cache {
 namespace {
 
@@ -11,13 +9,20 @@ constexpr std::string_view tail_begin = ",\"crc32c\":\"";
 constexpr std::string_view tail_end = "\"}";
 static_assert(tail_begin.size() + 8 + tail_end.size() == Line_Seal::tail_bytes);
 
+constexpr std::string_view plain_suffix = ".jsonl";
+constexpr std::string_view sealed_suffix = ".zst";
+
 constexpr std::string_view newest_mark = R"(,"newest":)";
 constexpr std::string_view composed_mark = R"(,"composed":)";
 
-/// Where a header is sealed: at the position of no event.
-constexpr auto header_position = std::numeric_limits<std::uint64_t>::max();
-
 auto is_writer(std::string_view text) -> bool { return text.size() == 16 && parse_hex(text).has_value(); }
+
+auto take_suffix(std::string_view& text, std::string_view suffix) -> bool {
+    if (!text.ends_with(suffix))
+        return false;
+    text.remove_suffix(suffix.size());
+    return true;
+}
 
 /// Cuts the text before `mark` off the front; nothing if there is no mark.
 auto cut(std::string_view& text, std::string_view mark) -> std::optional<std::string_view> {
@@ -69,15 +74,17 @@ auto Segment_Name::text() const -> std::string {
     append_padded(out, base, 10);
     if (count)
         out.append("-").append(std::to_string(*count));
-    out.append(".jsonl");
+    out.append(plain_suffix);
+    if (sealed)
+        out.append(sealed_suffix);
     return out;
 }
 
 auto Segment_Name::parse(std::string_view file_name) -> std::optional<Segment_Name> {
-    auto const suffix = file_name.find(".jsonl");
-    if (suffix == std::string_view::npos || suffix + 6 != file_name.size())
+    auto rest = file_name;
+    bool const sealed = take_suffix(rest, sealed_suffix);
+    if (!take_suffix(rest, plain_suffix))
         return std::nullopt;
-    auto rest = file_name.substr(0, suffix);
     auto const time_text = cut(rest, "__");
     if (!time_text)
         return std::nullopt;
@@ -89,7 +96,9 @@ auto Segment_Name::parse(std::string_view file_name) -> std::optional<Segment_Na
     auto const base = parse_decimal(rest.substr(0, dash));
     if (!time || !base || rest.substr(0, dash).size() < 10)
         return std::nullopt;
-    Segment_Name name{*time, std::string(*writer), *base, std::nullopt};
+    Segment_Name name{*time, std::string(*writer), *base, std::nullopt, sealed};
+    if (dash == std::string_view::npos && sealed)
+        return std::nullopt;
     if (dash != std::string_view::npos) {
         name.count = parse_decimal(rest.substr(dash + 1));
         if (!name.count || *name.count == 0)
@@ -99,9 +108,8 @@ auto Segment_Name::parse(std::string_view file_name) -> std::optional<Segment_Na
 }
 
 auto Segment_Name::parse_unreadable(std::string_view file_name) -> std::optional<Segment_Name> {
-    constexpr std::string_view suffix = ".jsonl";
-    auto const dot = file_name.find(".jsonl.");
-    return dot == std::string_view::npos ? std::nullopt : parse(file_name.substr(0, dot + suffix.size()));
+    auto const suffix = file_name.find(std::string(plain_suffix).append("."));
+    return suffix == std::string_view::npos ? std::nullopt : parse(file_name.substr(0, suffix + plain_suffix.size()));
 }
 
 auto Event_File_Name::parse(std::string_view file_name) -> std::optional<Event_File_Name> {
@@ -124,7 +132,7 @@ auto segment_header(Segment_Name const& name, Base_Window window, Segment_Header
     if (header.composed_at)
         out.append(composed_mark).append(std::to_string(to_millis(*header.composed_at)));
     out.append("}}");
-    Line_Seal(name.writer, window).close_line(out, 0, header_position);
+    Line_Seal(name.writer, window).close_line(out, 0, Line_Seal::header_position);
     return out;
 }
 

@@ -3,9 +3,10 @@
 
 #include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/events/adoption.hpp>
-#include <memfs_cache/events/composer.hpp>
 #include <memfs_cache/events/log_writer.hpp>
 #include <memfs_cache/events/raw_reader.hpp>
+#include <memfs_cache/events/retention.hpp>
+#include <memfs_cache/events/sealer.hpp>
 
 #include <functional>
 #include <memory>
@@ -72,12 +73,12 @@ class Event_Log {
     }
     /// Makes few pieces of the many that a half-hour consists of where nothing grows, before they are all read; those
     /// are removed when they have been of no use for an hour.
-    /// Cost    as Composer::compose; nothing where pieces grow
+    /// Cost    as Sealer::seal; nothing where pieces grow
     [[nodiscard]] auto compose(Base_Window window) -> Result<void> {
         if (appends_)
             return {};
         writer().tidy_later({window});
-        return Composer<Storage>(storage_, paths_, *clock_, options_.parts).compose(window);
+        return sealer().seal(window);
     }
 
     Event_Log(Event_Log const&) = delete;
@@ -128,12 +129,12 @@ class Event_Log {
 
     /// Visits every stored event of a half-hour that `seen` does not hold. Call flush() first, and read_unlanded()
     /// after: then everything recorded before is found, even while the storage takes no more writes.
-    /// @param  seen   as in Raw_Reader::read
-    /// @param  after  likewise
+    /// @param  seen    as in Raw_Reader::read
+    /// @param  wanted  likewise
     [[nodiscard]] auto
-    read(Base_Window window, Read_State& seen, Visit const& visit, Utc_Time after = Utc_Time::min()) const
+    read(Base_Window window, Read_State& seen, Visit const& visit, Wanted_Events const& wanted = {}) const
         -> Result<void> {
-        return reader_.read(window, seen, visit, after);
+        return reader_.read(window, seen, visit, wanted);
     }
     /// Visits what `seen` misses of the own events of a half-hour: those that the storage has not taken, and those that
     /// it took after `seen` was read. They are not entered in `seen`; the next read finds them.
@@ -191,6 +192,14 @@ class Event_Log {
     [[nodiscard]] auto paths() const noexcept -> Log_Paths const& { return paths_; }
     [[nodiscard]] auto ledger() noexcept -> Ledger<Storage>& { return ledger_; }
     [[nodiscard]] auto late_marks() noexcept -> Late_Marks<Storage>& { return late_marks_; }
+    /// What was purged of a half-hour; nothing if nothing was.
+    /// Cost    one get; nothing for half-hours that are too young
+    [[nodiscard]] auto purged(Base_Window window) const -> Result<std::optional<Purged_Window>> {
+        if (clock_->now() < window.end() + fresh_for)
+            return std::optional<Purged_Window>();
+        return purge_marks_.find(window);
+    }
+    [[nodiscard]] auto purge_marks() noexcept -> Purge_Marks<Storage>& { return purge_marks_; }
     [[nodiscard]] auto clock() const noexcept -> Clock_Ptr const& { return clock_; }
     [[nodiscard]] auto counts() const -> Recording_Counts { return writer().counts(); }
 
@@ -235,9 +244,15 @@ class Event_Log {
         auto const closed_until = ledger_.closed_until();
         if (!closed_until)
             return closed_until.error();
-        auto const marks = marks_of(landed, *closed_until, clock_->now(), true);
+        auto const now = clock_->now();
+        auto const marks = marks_of(landed, *closed_until, now, true);
         if (auto const put = late_marks_.put_backfill(marks, writer, "0"); !put)
             return put.error();
+        if (!landed.empty()) {
+            Receipt const receipt{now, landed.begin()->first.start(), landed.rbegin()->first.end()};
+            if (auto const noted = note_receipt(storage_, paths_, receipt); !noted)
+                return noted.error();
+        }
         if (auto const erased = storage_.erase(paths_.manifest(writer), Precondition::none()); !erased)
             return erased.error();
         return {};
@@ -247,8 +262,7 @@ class Event_Log {
     [[nodiscard]] auto adopt_dead_writers() -> Result<void> {
         Adoption<Storage> adoption(storage_, paths_, *clock_);
         auto const adopted = adoption.run();
-        if (!appends_)
-            writer().tidy_later(adoption.windows());
+        writer().tidy_later(adoption.windows());
         return adopted;
     }
 
@@ -261,7 +275,7 @@ class Event_Log {
         : storage_(storage), paths_(std::move(paths)), clock_(std::move(clock)), options_(std::move(options)),
           stored_settings_(std::move(stored_settings)), appends_(storage.capabilities().append),
           reader_(storage_, paths_, *options_.whole_list_interval), ledger_(storage_, paths_.ledger()),
-          late_marks_(storage_, paths_), writer_([this] { return new_writer(); }) {}
+          late_marks_(storage_, paths_), purge_marks_(storage_, paths_), writer_([this] { return new_writer(); }) {}
 
     [[nodiscard]] auto new_writer() const -> std::unique_ptr<Log_Writer<Storage>> {
         return std::make_unique<Log_Writer<Storage>>(storage_, paths_, *clock_, options_, chore_, make_summary_,
@@ -269,6 +283,7 @@ class Event_Log {
     }
 
     [[nodiscard]] auto writer() const -> Log_Writer<Storage>& { return writer_.get(); }
+    [[nodiscard]] auto sealer() const -> Sealer<Storage> { return {storage_, paths_, *clock_, options_.seals}; }
 
     Storage& storage_;
     Log_Paths const paths_;
@@ -281,6 +296,7 @@ class Event_Log {
     Raw_Reader<Storage> reader_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;
+    Purge_Marks<Storage> purge_marks_;
     mutable Per_Process<Log_Writer<Storage>> writer_;
 };
 

@@ -54,6 +54,30 @@ class Log_Paths {
     [[nodiscard]] auto partial(Base_Window window, std::string_view writer) const -> Storage_Key {
         return Storage_Key(partials_folder(window).append(writer).append(".json"));
     }
+    /// Of the saved window of a half-hour.
+    [[nodiscard]] auto saved_half_hour(Base_Window window) const -> Storage_Key {
+        auto const folder = window.hour_folder(); // 2026/02/13/14
+        return under("aggregations/30min/" + folder + (window.index_in_day() % 2 == 0 ? "-00.json" : "-30.json"));
+    }
+    [[nodiscard]] auto purged_prefix() const -> std::string { return prefix_ + "purged/"; }
+    /// What was purged of a UTC day.
+    [[nodiscard]] auto purge_mark(Utc_Time day) const -> Storage_Key {
+        return Storage_Key(purged_prefix().append(date_text(day, '/')).append(".json"));
+    }
+    /// The day of a purge mark's key; nothing for keys that are none.
+    [[nodiscard]] auto day_of_purge_mark(std::string_view key) const -> std::optional<Utc_Time> {
+        auto const prefix = purged_prefix();
+        if (!key.starts_with(prefix) || key.size() != prefix.size() + 15)
+            return std::nullopt;
+        auto midnight = std::string(key.substr(prefix.size(), 10)).append("T00:00"); // 2026/02/13
+        midnight[4] = midnight[7] = '-';
+        auto const window = Base_Window::parse(midnight);
+        if (!window || key != purge_mark(window->start()).str())
+            return std::nullopt;
+        return window->start();
+    }
+    /// What was brought in lately.
+    [[nodiscard]] auto received() const -> Storage_Key { return under("state/received.json"); }
     [[nodiscard]] auto late_prefix() const -> std::string { return prefix_ + "late/"; }
     [[nodiscard]] auto under(std::string_view rest) const -> Storage_Key {
         return Storage_Key(std::string(prefix_).append(rest));

@@ -3,13 +3,14 @@
 
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/events/adoption.hpp>
-#include <memfs_cache/events/composer.hpp>
 #include <memfs_cache/events/late_marks.hpp>
 #include <memfs_cache/events/ledger.hpp>
 #include <memfs_cache/events/log_settings.hpp>
 #include <memfs_cache/events/manifest.hpp>
 #include <memfs_cache/events/own_stream.hpp>
 #include <memfs_cache/events/recording_mode.hpp>
+#include <memfs_cache/events/retention.hpp>
+#include <memfs_cache/events/sealer.hpp>
 
 #include <condition_variable>
 #include <exception>
@@ -37,8 +38,8 @@ struct Event_Log_Options {
     /// older than the newest one; 0, and 30 s on a storage that machines share, where each thousand names are paid.
     std::optional<std::chrono::milliseconds> whole_list_interval = {};
     std::chrono::milliseconds tidy_interval =
-        std::chrono::hours(1); ///< of adopting the dead and removing composed parts
-    Part_Limits parts;
+        std::chrono::hours(1); ///< of adopting the dead, sealing, and removing what was sealed
+    Seal_Limits seals;
     Log_Settings_Wish settings;
     /// Gives an id of 16 lower-case hex digits that no other writer has.
     std::function<std::string()> new_writer_id = [] { return random_hex(8); };
@@ -52,6 +53,7 @@ struct Recording_Counts {
     std::uint64_t recorded = 0;       ///< accepted by record()
     std::uint64_t landed = 0;         ///< of those, on the storage
     std::uint64_t dropped = 0;        ///< refused because the buffer was full
+    std::uint64_t too_late = 0;       ///< came to half-hours of which raw events and saved window were purged
     std::uint64_t failed_flushes = 0; ///< tries to land that the storage did not take; what they held is tried again
     std::uint64_t waiting_bytes = 0;  ///< in the buffer now
     std::string last_problem;         ///< what the storage said last; "" after all has landed
@@ -87,8 +89,8 @@ class Log_Writer {
           make_summary_(make_summary), outlives_process_(storage.capabilities().survives_process),
           appends_(storage.capabilities().append),
           settings_(storage, paths.settings(), options.settings, std::move(stored_settings)),
-          ledger_(storage, paths.ledger()), late_marks_(storage, paths),
-          composer_(storage, paths, clock, options.parts), id_(options.new_writer_id()),
+          ledger_(storage, paths.ledger()), late_marks_(storage, paths), purge_marks_(storage, paths),
+          sealer_(storage, paths, clock, options.seals), id_(options.new_writer_id()),
           manifest_(std::in_place, storage, paths.manifest(id_)) {}
     Log_Writer(Log_Writer const&) = delete;
     auto operator=(Log_Writer const&) -> Log_Writer& = delete;
@@ -203,7 +205,7 @@ class Log_Writer {
         return windows;
     }
 
-    /// Has what was composed of a half-hour removed, and composed what comes to it, once an hour is over.
+    /// Has half-hours sealed that are over, and removed what was sealed, once an hour is over.
     void tidy_later(std::set<Base_Window> windows) {
         Lock const lock(mutex_);
         to_tidy_.merge(windows);
@@ -351,7 +353,9 @@ class Log_Writer {
 
     /// Lands as much of a batch as the storage takes.
     /// @return false if the writer id is used by somebody else, too; what has not landed needs another one
-    auto land_batch(Batch const& batch) -> Result<bool> {
+    auto land_batch(Batch& batch) -> Result<bool> {
+        if (auto const refused = refuse_too_late(batch); !refused)
+            return refused.error();
         if (!id_is_taken_)
             if (auto const registered = register_windows(batch); !registered)
                 return registered.error();
@@ -378,6 +382,34 @@ class Log_Writer {
         if (first_problem)
             return *first_problem;
         return !id_is_taken_;
+    }
+
+    /// Drops what comes to a half-hour of which nothing is left to add it to: a window made of it alone would pass for
+    /// the whole.
+    auto refuse_too_late(Batch& batch) -> Result<void> {
+        for (auto at = batch.begin(); at != batch.end();) {
+            auto const window = (*at)->window;
+            bool const may_be_purged = !(*at)->registered && clock_.now() >= window.end() + fresh_for;
+            auto const mark = may_be_purged ? purge_marks_.find(window) : std::optional<Purged_Window>();
+            if (!mark)
+                return mark.error();
+            auto const saved =
+                *mark ? storage_.get(paths_.saved_half_hour(window), Byte_Range{0, 0}) : std::optional(Object());
+            if (!saved)
+                return saved.error();
+            if (*saved) {
+                ++at;
+                continue;
+            }
+            Lock const lock(mutex_);
+            auto const& stream = **at;
+            counts_.too_late += stream.waiting();
+            waiting_bytes_ -= stream.in_flight.lines.size() + stream.pending.lines.size();
+            last_stream_ = nullptr;
+            streams_.erase(window);
+            at = batch.erase(at);
+        }
+        return {};
     }
 
     /// Makes sure that the manifest names the half-hours of a batch before anything of them lands.
@@ -470,7 +502,7 @@ class Log_Writer {
     /// Stores what a stream adds up to so far, so that nobody who asks about its half-hour has to read more than the
     /// newest of its parts. Whether that succeeds matters to nobody: it is done again with the next part.
     void put_partial_if_due(Own_Stream& stream) {
-        if (!stream.summary || stream.parts_since_partial < options_.parts.parts_a_partial ||
+        if (!stream.summary || stream.parts_since_partial < options_.seals.parts_a_partial ||
             is_over(stream.window, clock_.now()))
             return;
         auto const written =
@@ -615,7 +647,9 @@ class Log_Writer {
             if (!found->second.is_done())
                 continue; // something came meanwhile
             ended_[window] = found->second.landed;
-            if (!appends_)
+            if (appends_)
+                to_tidy_.insert(window);
+            else
                 retired_[window] = id_;
             streams_.erase(found);
             last_stream_ = nullptr;
@@ -623,14 +657,14 @@ class Log_Writer {
         return {};
     }
 
-    /// Puts the own parts of half-hours together that are over.
-    auto compose_retired() -> Result<void> {
+    /// Seals the own parts of half-hours that are over: the sooner, the fewer objects there are to be listed and read.
+    auto seal_retired() -> Result<void> {
         Lock lock(mutex_);
         while (!retired_.empty()) {
             auto const [window, own_id] = *retired_.begin();
             lock.unlock();
-            if (auto const composed = composer_.compose(window, own_id); !composed)
-                return composed.error();
+            if (auto const sealed = sealer_.seal(window, own_id); !sealed)
+                return sealed.error();
             lock.lock();
             retired_.erase(window);
             to_tidy_.insert(window);
@@ -638,33 +672,50 @@ class Log_Writer {
         return {};
     }
 
-    /// Each hour: takes over what other writers left that died, and removes what was composed an hour ago.
+    /// Each hour: takes over what other writers left that died, seals half-hours that are over, and removes what was
+    /// sealed an hour ago.
     auto tidy_if_due() -> Result<void> {
         auto const now = Steady::now();
         if (now < next_tidying_)
             return {};
         next_tidying_ = now + options_.tidy_interval;
         Adoption<Storage> adoption(storage_, paths_, clock_);
-        auto const adopted = adoption.run();
+        auto outcome = adoption.run();
+        if (!std::exchange(swept_, true))
+            if (auto const left = leave_nothing_behind(); !left && outcome)
+                outcome = left;
         std::set<Base_Window> windows;
         {
             Lock const lock(mutex_);
-            if (!appends_)
-                to_tidy_.insert(adoption.windows().begin(), adoption.windows().end());
+            to_tidy_.insert(adoption.windows().begin(), adoption.windows().end());
             windows = to_tidy_;
         }
-        auto outcome = adopted;
         for (auto const window : windows) {
-            auto const composed = composer_.compose(window);
-            auto const is_tidy = composed ? composer_.remove_composed(window) : composed.error();
+            // What grows takes few objects as it is, and may still grow.
+            auto const grown_up = appends_ ? options_.seals.patience : std::chrono::milliseconds(0);
+            if (clock_.now() < window.end() + settings_.get().grace + grown_up)
+                continue;
+            auto const sealed = sealer_.seal(window);
+            auto const is_tidy = sealed ? sealer_.remove_sealed(window) : sealed.error();
             if (!is_tidy && outcome)
                 outcome = is_tidy.error(); // and keeps no other half-hour from it
-            if (!is_tidy || !*is_tidy)
-                continue;
             Lock const lock(mutex_);
-            to_tidy_.erase(window);
+            if (closed_)
+                return outcome;
+            if (is_tidy && *is_tidy)
+                to_tidy_.erase(window);
         }
         return outcome;
+    }
+
+    /// Once: what processes before this one have not come to, of the last week. All of it is sealed by a purge.
+    auto leave_nothing_behind() -> Result<void> {
+        auto const now = clock_.now();
+        auto const windows = Raw_Reader<Storage>(storage_, paths_).windows(now - std::chrono::hours(7 * 24), now);
+        if (!windows)
+            return windows.error();
+        tidy_later({windows->begin(), windows->end()});
+        return {};
     }
 
     [[nodiscard]] auto is_over(Base_Window window, Utc_Time now) const -> bool {
@@ -755,8 +806,8 @@ class Log_Writer {
                     return synced.error();
             if (auto const retired = retire_windows(); !retired || !works_in_background())
                 return retired;
-            if (auto const composed = compose_retired(); !composed)
-                return composed;
+            if (auto const sealed = seal_retired(); !sealed)
+                return sealed;
             return tidy_if_due();
         }();
         lock.lock();
@@ -793,7 +844,8 @@ class Log_Writer {
     Shared_Settings<Storage> settings_;
     Ledger<Storage> ledger_;
     Late_Marks<Storage> late_marks_;
-    Composer<Storage> composer_;
+    Purge_Marks<Storage> purge_marks_;
+    Sealer<Storage> sealer_;
 
     mutable std::mutex mutex_;
     std::condition_variable landing_over_;
@@ -815,9 +867,10 @@ class Log_Writer {
     Worker lander_;
     Worker keeper_;
     Steady::time_point next_keeping_{};          ///< where there is no keeper
-    std::map<Base_Window, std::string> retired_; ///< half-hours to be composed, and the own writer id in them
-    std::set<Base_Window> to_tidy_;              ///< half-hours in which something composed may have to be removed
+    std::map<Base_Window, std::string> retired_; ///< half-hours to be sealed at once, and the own writer id in them
+    std::set<Base_Window> to_tidy_; ///< half-hours that may have to be sealed, or something in them removed
     Steady::time_point next_tidying_ = Steady::now() + options_.tidy_interval; ///< touched by the keeper
+    bool swept_ = false;                                                       ///< likewise
 
     std::list<std::pair<Late_Mark_Name, Late_Mark>> marks_; ///< made, but not yet known to be stored
 

@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/json.hpp>
 #include <memfs_cache/events/log_paths.hpp>
-#include <memfs_cache/events/segment.hpp>
+#include <memfs_cache/events/sealed_segment.hpp>
 #include <memfs_cache/storage/words.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace memfs_cache {
-
-/// One stored event as it lies there.
-struct Raw_Event {
-    std::string_view json;             ///< one JSON object; valid during the call only
-    std::optional<Utc_Time> name_time; ///< the time in its file's name, for events of the one-file-each layout
-};
 
 /// How far a half-hour has been read: for each writer the number of positions, and the files of the compatibility
 /// layout. Kept with a summary it says what the summary covers; kept in memory it lets the next read fetch only what
@@ -39,6 +35,10 @@ struct Read_State {
     std::set<std::string, std::less<>> files; ///< names of one-event files that have been read
     Utc_Time newest_at = earliest_time;       ///< newest `at` among the pieces that were read
 
+    /// Of a half-hour that was purged: what its saved summary says of one-event files, "" if nothing. They are gone, and
+    /// no others are read, as nobody could tell one that is new from one that a purge has left.
+    std::optional<std::string> purged_files;
+
     Utc_Time newest_name = earliest_time; ///< newest time in the name of a piece that was listed
     /// When all names were listed last; nothing if the next listing has to be of all.
     std::optional<std::chrono::steady_clock::time_point> listed_whole;
@@ -49,43 +49,9 @@ struct Read_State {
     }
     /// {"writer":n,...,"files":{"count":n,"hash":"..."}} in order of the names; what a saved summary stores.
     [[nodiscard]] auto covers_json() const -> std::string;
-};
-
-/// Splits a growing piece into events and tells damage from a tail that is still being written. Fed with the bytes of
-/// one piece in order.
-class Segment_Scanner {
-  public:
-    using Visit = std::function<Result<void>(Raw_Event const&)>;
-
-    /// @param  position  of the first line that will be fed, or of the piece's first event if the header comes first
-    Segment_Scanner(Segment_Name const& name, Base_Window window, std::uint64_t position, bool expect_header);
-
-    /// Reads whole lines from `bytes`; events before `from` are skipped.
-    /// @return bytes consumed; the rest is the beginning of a line and must be fed again with more behind it
-    /// @errors corrupt_data if a line is damaged and a later one is not; what `visit` returns
-    /// Memory   what it leaves unconsumed never exceeds the longest line
-    [[nodiscard]] auto feed(std::string_view bytes, std::uint64_t from, Visit const& visit) -> Result<std::size_t>;
-
-    /// Position behind the last good line.
-    [[nodiscard]] auto position() const noexcept -> std::uint64_t { return position_; }
-    [[nodiscard]] auto header_at() const noexcept -> std::optional<Utc_Time> { return header_at_; }
-    /// Bytes of the good lines before the first bad one.
-    [[nodiscard]] auto good_bytes() const noexcept -> std::uint64_t { return good_bytes_; }
-    /// A bad line was met: what follows, if it is bad too, is a torn tail.
-    [[nodiscard]] auto torn() const noexcept -> bool { return torn_; }
-
-  private:
-    /// @return whether the line is what has to stand there
-    auto take(std::string_view line, std::uint64_t from, Visit const& visit) -> Result<bool>;
-
-    Segment_Name const& name_;
-    Base_Window window_;
-    Line_Seal seal_;
-    std::uint64_t position_;
-    bool expect_header_;
-    std::optional<Utc_Time> header_at_;
-    std::uint64_t good_bytes_ = 0;
-    bool torn_ = false;
+    /// Of whoever has read what a saved summary covers, of a half-hour that was purged.
+    /// @errors corrupt_data
+    [[nodiscard]] static auto of_purged(boost::json::object const& covers) -> Result<Read_State>;
 };
 
 /// A piece of a stream, as it is listed.
@@ -111,14 +77,14 @@ class Raw_Reader {
         : storage_(storage), paths_(paths), whole_list_interval_(whole_list_interval) {}
 
     /// Visits every event of a half-hour that `state` does not hold yet, and moves `state` forward.
-    /// @param  after  events at or before it are wanted by nobody: pieces that hold no others, as far as headers tell,
-    ///                are passed over unread
+    /// @param  wanted  pieces and blocks that hold no such events, as far as headers and indexes tell, are passed over
+    ///                 unread
     /// @errors corrupt_data where damage lies before good lines; unsupported if a piece has a form of later versions;
     ///         unavailable if pieces keep vanishing under the reader. After an error `state` and what was visited are
     ///         of no use.
     /// Cost    one list, and a read of each piece that has grown or is new
     [[nodiscard]] auto
-    read(Base_Window window, Read_State& state, Visit const& visit, Utc_Time after = Utc_Time::min()) const
+    read(Base_Window window, Read_State& state, Visit const& visit, Wanted_Events const& wanted = {}) const
         -> Result<void> {
         constexpr int most_listings = 8;
         for (int i = 0; i < most_listings; ++i) {
@@ -130,7 +96,7 @@ class Raw_Reader {
             if (!names)
                 return names.error();
             state.newest_name = std::max(state.newest_name, names->newest_name);
-            auto const done = read_listed(window, *names, state, visit, after);
+            auto const done = read_listed(window, *names, state, visit, wanted);
             if (!done)
                 return done.error();
             if (*done && (is_whole || !has_hole(*names, state)))
@@ -147,6 +113,52 @@ class Raw_Reader {
         if (!listing)
             return listing.error();
         return std::move(listing->streams);
+    }
+
+    /// Visits the events of one stream from where `stream` stands, and moves that forward.
+    /// @param  pieces     of the stream, as they were listed; they are brought into order
+    /// @param  newest_at  moved to the newest `at` of those that held something new
+    /// @return false if one of them is gone: list again, and go on from there
+    /// @errors as read()
+    [[nodiscard]] auto read_stream(Base_Window window,
+                                   std::vector<Stored_Piece>& pieces,
+                                   Read_State::Stream& stream,
+                                   Utc_Time& newest_at,
+                                   Visit const& visit,
+                                   Wanted_Events const& wanted = {}) const -> Result<bool> {
+        std::sort(pieces.begin(), pieces.end(),
+                  [](Piece const& a, Piece const& b) { return a.name.base < b.name.base; });
+        // Of the pieces that begin at or before the position: the one that goes furthest of those that never change,
+        // and the growing one that was begun last, since a writer never goes back to an earlier one.
+        // Of two that go as far the sealed one, as the other may be on its way out.
+        auto const ends_earlier = [](Piece const* a, Piece const* b) {
+            return std::tuple(a->name.end(), a->name.sealed, std::string_view(b->key)) <
+                   std::tuple(b->name.end(), b->name.sealed, std::string_view(a->key));
+        };
+        std::priority_queue<Piece const*, std::vector<Piece const*>, decltype(ends_earlier)> whole(ends_earlier);
+        Piece const* growing = nullptr;
+        for (auto next = pieces.begin();;) {
+            for (; next != pieces.end() && next->name.base <= stream.position; ++next)
+                if (next->name.count)
+                    whole.push(&*next);
+                else
+                    growing = &*next;
+            Piece const* piece = nullptr;
+            if (!whole.empty() && whole.top()->name.end() > stream.position) {
+                piece = whole.top();
+                whole.pop();
+            } else if (growing != nullptr) {
+                piece = std::exchange(growing, nullptr);
+                if (piece->key == stream.object && piece->size_bytes <= stream.offset)
+                    continue;
+            } else {
+                return true;
+            }
+            auto const read = piece->name.sealed ? read_sealed(window, *piece, stream, newest_at, visit, wanted)
+                                                 : read_piece(window, *piece, stream, newest_at, visit);
+            if (!read || !*read)
+                return read;
+        }
     }
 
     /// Half-hours in [start, end) that have raw events, in order. Work is proportional to those, not to the range.
@@ -289,16 +301,21 @@ class Raw_Reader {
     }
 
     /// @return false if a listed piece is gone: list again
-    auto read_listed(Base_Window window, Listing& listing, Read_State& state, Visit const& visit, Utc_Time after) const
-        -> Result<bool> {
+    auto read_listed(Base_Window window,
+                     Listing& listing,
+                     Read_State& state,
+                     Visit const& visit,
+                     Wanted_Events const& wanted) const -> Result<bool> {
         for (auto& [writer, pieces] : listing.streams) {
-            if (after >= window.start())
-                if (auto const done = pass_over(window, pieces, state.streams[writer], after); !done || !*done)
+            if (wanted.after >= window.start())
+                if (auto const done = pass_over(window, pieces, state.streams[writer], wanted.after); !done || !*done)
                     return done;
-            auto const done = read_stream(window, pieces, state.streams[writer], state.newest_at, visit);
+            auto const done = read_stream(window, pieces, state.streams[writer], state.newest_at, visit, wanted);
             if (!done || !*done)
                 return done;
         }
+        if (state.purged_files)
+            return true;
         for (auto const& [key, name] : listing.files) {
             auto const file = key.substr(key.rfind('/') + 1);
             if (state.files.contains(file))
@@ -350,6 +367,16 @@ class Raw_Reader {
 
     /// Does a piece say that nothing before it is newer than `after`? Nothing if it is gone.
     auto is_old_before(Base_Window window, Piece const& piece, Utc_Time after) const -> Result<std::optional<bool>> {
+        if (piece.name.sealed) {
+            auto const sealed =
+                Sealed_Segment<Storage>::open(storage_, piece.key, piece.name, window, piece.size_bytes);
+            if (!sealed)
+                return sealed.error();
+            if (!*sealed)
+                return std::optional<bool>();
+            auto const newest = (*sealed)->index().header.newest_before;
+            return std::optional(newest && *newest <= after);
+        }
         constexpr std::uint64_t longest_header = 512;
         auto const head = storage_.get(Storage_Key(piece.key), Byte_Range{0, longest_header});
         if (!head)
@@ -361,42 +388,19 @@ class Raw_Reader {
         return std::optional(header && header->newest_before && *header->newest_before <= after);
     }
 
-    auto read_stream(Base_Window window,
-                     std::vector<Piece>& pieces,
+    auto read_sealed(Base_Window window,
+                     Piece const& piece,
                      Read_State::Stream& stream,
                      Utc_Time& newest_at,
-                     Visit const& visit) const -> Result<bool> {
-        std::sort(pieces.begin(), pieces.end(),
-                  [](Piece const& a, Piece const& b) { return a.name.base < b.name.base; });
-        // Of the pieces that begin at or before the position: the one that goes furthest of those that never change,
-        // and the growing one that was begun last, since a writer never goes back to an earlier one.
-        auto const ends_earlier = [](Piece const* a, Piece const* b) {
-            return std::pair(a->name.end(), std::string_view(b->key)) <
-                   std::pair(b->name.end(), std::string_view(a->key));
-        };
-        std::priority_queue<Piece const*, std::vector<Piece const*>, decltype(ends_earlier)> whole(ends_earlier);
-        Piece const* growing = nullptr;
-        for (auto next = pieces.begin();;) {
-            for (; next != pieces.end() && next->name.base <= stream.position; ++next)
-                if (next->name.count)
-                    whole.push(&*next);
-                else
-                    growing = &*next;
-            Piece const* piece = nullptr;
-            if (!whole.empty() && whole.top()->name.end() > stream.position) {
-                piece = whole.top();
-                whole.pop();
-            } else if (growing != nullptr) {
-                piece = std::exchange(growing, nullptr);
-                if (piece->key == stream.object && piece->size_bytes <= stream.offset)
-                    continue;
-            } else {
-                return true;
-            }
-            auto const read = read_piece(window, *piece, stream, newest_at, visit);
-            if (!read || !*read)
-                return read;
-        }
+                     Visit const& visit,
+                     Wanted_Events const& wanted) const -> Result<bool> {
+        auto sealed = Sealed_Segment<Storage>::open(storage_, piece.key, piece.name, window, piece.size_bytes);
+        if (!sealed)
+            return sealed.error();
+        if (!*sealed)
+            return false;
+        newest_at = std::max(newest_at, (*sealed)->index().header.at);
+        return (*sealed)->read(stream.position, wanted, visit);
     }
 
     auto read_piece(Base_Window window,
@@ -414,8 +418,10 @@ class Raw_Reader {
             auto const chunk = storage_.get(key, Byte_Range{offset, length});
             if (!chunk)
                 return chunk.error();
-            if (!*chunk)
+            if (!*chunk) {
+                stream.position = std::max(stream.position, scanner.position()); // those were visited
                 return false;
+            }
             auto const& bytes = (*chunk)->bytes;
             auto const used = scanner.feed(bytes, stream.position, visit);
             if (!used)

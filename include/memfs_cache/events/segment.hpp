@@ -6,6 +6,7 @@
 #include <memfs_cache/events/base_window.hpp>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,20 +14,22 @@
 namespace memfs_cache {
 
 /// Name of a stored piece of one stream (one writer's events of one half-hour):
-///   {first_ms:013}__{writer}-{base:010}.jsonl            grows by appending
-///   {first_ms:013}__{writer}-{base:010}-{count}.jsonl    never changes
+///   {first_ms:013}__{writer}-{base:010}.jsonl                grows by appending
+///   {first_ms:013}__{writer}-{base:010}-{count}.jsonl        never changes
+///   {first_ms:013}__{writer}-{base:010}-{count}.jsonl.zst    the same, sealed: see sealed_segment.hpp
 /// `base` is the position of its first event in the stream.
 struct Segment_Name {
     Utc_Time first_time;
     std::string writer; ///< 16 lower-case hex digits
     std::uint64_t base = 0;
     std::optional<std::uint64_t> count; ///< absent while the piece may grow
+    bool sealed = false;                ///< compressed, with an index; such a piece has a count
 
     /// Position behind the last event of a piece that never changes.
     [[nodiscard]] auto end() const noexcept -> std::uint64_t { return base + count.value_or(0); }
     [[nodiscard]] auto text() const -> std::string;
     [[nodiscard]] static auto parse(std::string_view file_name) -> std::optional<Segment_Name>;
-    /// Of a piece in a form that this version cannot read, such as a compressed one: {name}.jsonl.{form}
+    /// Of a piece in a form that this version cannot read: {name}.jsonl.{form}
     [[nodiscard]] static auto parse_unreadable(std::string_view file_name) -> std::optional<Segment_Name>;
 };
 
@@ -65,6 +68,9 @@ class Line_Seal {
   public:
     /// ,"crc32c":"01234567"}
     static constexpr std::size_t tail_bytes = 21;
+    /// Where lines are sealed that are no events.
+    static constexpr auto header_position = std::numeric_limits<std::uint64_t>::max();
+    static constexpr auto index_position = header_position - 1;
 
     Line_Seal(std::string_view writer, Base_Window window) noexcept;
 

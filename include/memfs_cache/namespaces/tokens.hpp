@@ -748,7 +748,7 @@ class Tokens {
         };
         auto const base = Base_Window::containing(half_hour.start());
         Read_State state;
-        if (auto const read = log_->read(base, state, visit); !read)
+        if (auto const read = log_->read(base, state, visit, {.member = "token_name", .value = token_name}); !read)
             return read.error();
         if (auto const read = log_->read_unlanded(base, state, visit); !read)
             return read.error();

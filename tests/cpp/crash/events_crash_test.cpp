@@ -287,6 +287,66 @@ TEST_SUITE("crash/events") {
                 }
     }
 
+    TEST_CASE("wherever sealing and removing stop, every event is there once, and whoever does it again ends it") {
+        auto const seed = seed_of_run();
+        CAPTURE(seed);
+        auto const paths = log_paths();
+        auto const seal = [&](Storage_Disk& storage) -> Result<void> {
+            Manual_Clock const clock(at("2026-02-13T17:00"));
+            Sealer<Storage_Disk> sealer(storage, paths, clock, {.least_pieces = 1, .patience = std::chrono::hours(0)});
+            for (auto const window : {early, later}) {
+                if (auto const sealed = sealer.seal(window); !sealed)
+                    return sealed;
+                if (auto const removed = sealer.remove_sealed(window); !removed)
+                    return removed.error();
+            }
+            return {};
+        };
+        auto const end_it = [&](std::filesystem::path const& left) -> std::string {
+            auto storage = Storage_Disk::open(left).value();
+            if (auto const sealed = seal(storage); !sealed)
+                return "cannot be sealed: " + sealed.error().message();
+            for (auto const& path : files_list(storage, paths.raw_prefix()).value())
+                if (!path.ends_with(".zst"))
+                    return path + " is left";
+            return {};
+        };
+        Run run;
+        Recorder recorder(run.folder, Recording_Mode::buffered, run.recording, run.promises);
+        record_a_day(recorder);
+        REQUIRE(recorder.close());
+        auto const recorded = run.recording.changes.size();
+        REQUIRE(seal(*recorder.storage));
+        REQUIRE(run.recording.changes.size() > recorded + 8);
+        run.calls.reset();
+        Crash_Lab lab(run.recording, seed, [&](Crash const& crash, std::filesystem::path const& left) {
+            auto broken = end_it(left);
+            return broken.empty() ? inspect(run.promises, crash, left) : broken;
+        });
+        lab.first_moment = recorded;
+        CHECK(lab.run() == "");
+
+        for (bool const is_done : {false, true})
+            for (std::size_t number = 0;; ++number) {
+                Run again;
+                Recorder other(again.folder, Recording_Mode::buffered, again.recording, again.promises);
+                record_a_day(other);
+                REQUIRE(other.close());
+                Armed_Fault fault(*again.calls, {number, EIO, is_done});
+                (void)seal(*other.storage);
+                fault.disarm();
+                if (!fault.met())
+                    break;
+                CAPTURE(number);
+                CAPTURE(*fault.met());
+                CAPTURE(is_done);
+                Crash const nothing{Crash::Kind::kill, again.recording.changes.size(), {}};
+                again.calls.reset();
+                CHECK(end_it(again.folder.path()) == "");
+                CHECK(inspect(again.promises, nothing, again.folder.path()) == "");
+            }
+    }
+
     TEST_CASE(
         "a bit that flips in a stored piece is reported, or ends the piece like a torn tail, and invents nothing") {
         auto const seed = seed_of_run();

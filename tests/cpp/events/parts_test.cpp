@@ -354,13 +354,12 @@ TEST_SUITE("events/parts") {
         auto const newest = [&](int after) {
             Names names;
             auto const before = world.memory.counters().reads;
-            log->read(
-                   two, seen,
-                   [&](Raw_Event const& event) -> Result<void> {
-                       ++names[name_in(event.json)];
-                       return {};
-                   },
-                   two.start() + std::chrono::seconds(after))
+            log->read(two, seen,
+                      [&](Raw_Event const& event) -> Result<void> {
+                          ++names[name_in(event.json)];
+                          return {};
+                      },
+                      {.after = two.start() + std::chrono::seconds(after)})
                 .value();
             return std::pair(std::move(names), world.memory.counters().reads - before);
         };

@@ -24,13 +24,12 @@ auto small_pieces() -> Event_Log_Options {
 auto names_after(World::Log const& log, Utc_Time after) -> Names {
     Read_State state;
     Names names;
-    log.read(
-           two, state,
-           [&](Raw_Event const& event) -> Result<void> {
-               ++names[name_in(event.json)];
-               return {};
-           },
-           after)
+    log.read(two, state,
+             [&](Raw_Event const& event) -> Result<void> {
+                 ++names[name_in(event.json)];
+                 return {};
+             },
+             {.after = after})
         .value();
     return names;
 }

@@ -76,7 +76,7 @@ TEST_SUITE("events/raw_reader") {
             std::uint64_t from, to;
             bool grows;
         };
-        // Parts, a composed prefix, an older one, a resent overlap, and growing pieces that were given up.
+        // Parts, a sealed prefix, an older one, a resent overlap, and growing pieces that were given up.
         std::vector<Range> const ranges = {{0, 2, false}, {2, 4, false}, {4, 6, false}, {0, 4, false},
                                            {0, 6, false}, {3, 5, false}, {0, 3, true},  {4, 6, true}};
         int covering = 0;
@@ -280,7 +280,7 @@ TEST_SUITE("events/raw_reader") {
         using Store = Wrapped_Storage<Storage_Memory>;
         int gets = 0;
         store.hook = [&](Store::Operation operation, std::string const&) {
-            if (operation == Store::Operation::get && ++gets == 1) { // composed meanwhile
+            if (operation == Store::Operation::get && ++gets == 1) { // sealed meanwhile
                 pieces.put_whole(0, 5);
                 REQUIRE(pieces.memory.erase(part, Precondition::none()));
             }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cascade under every disorder that the protocol of docs/format.md, "Windows", is made for: several processes on
 // one storage, each with a clock of its own, whose storage operations are interleaved at random; events that come late;
-// writes without an answer that land at once, later or never; processes that die anywhere. Half of the runs are on a
-// storage where nothing grows, with parts that are composed and removed meanwhile. All of it follows from a seed: MEMFS_CACHE_TEST_SEED is the first one, MEMFS_CACHE_TEST_ROUNDS how many.
+// writes without an answer that land at once, later or never; processes that die anywhere; streams that are sealed, and
+// what they lay in removed, meanwhile. Half of the runs are on a storage where nothing grows. All of it follows from a seed: MEMFS_CACHE_TEST_SEED is the first one, MEMFS_CACHE_TEST_ROUNDS how many.
 //
 // What must hold is looked at with every answer and with every object that changes. That it is looked at is shown by
 // taking away one rule of the protocol at a time, in a storage that does not keep it: then runs go wrong.
@@ -12,6 +12,7 @@
 #include "support/test_event.hpp"
 #include "support/turns.hpp"
 #include "support/wrapped_storage.hpp"
+#include "support/zstd_text.hpp"
 #include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/storage/memory.hpp>
@@ -43,21 +44,30 @@ struct Missing_Rule {
         object,    ///< puts are answered and not done
         listing,   ///< nobody finds them
         // Of a storage where nothing grows:
-        composed_alone, ///< where a piece is composed, nobody finds any other of its stream
-        all_objects,    ///< every piece is read as a stream of its own, whatever it overlaps
-        no_patience,    ///< what was composed is removed at once
-        gone_is_empty,  ///< the same, and a piece that is gone reads as an empty one
-        partial_final,  ///< what a writer has summed up is saved as the window
+        sealed_alone,  ///< where a piece is sealed, nobody finds any other of its stream
+        all_objects,   ///< every piece is read as a stream of its own, whatever it overlaps
+        no_patience,   ///< what was sealed is removed at once
+        gone_is_empty, ///< the same, and a piece that is gone reads as an empty one
+        partial_final, ///< what a writer has summed up is saved as the window
     } kind = Kind::none;
     std::string_view part;
     std::string_view name;
     bool is_rare = false; ///< it takes thousands of runs to see it
 
-    [[nodiscard]] auto is_of_parts() const noexcept -> bool { return kind >= Kind::composed_alone; }
+    [[nodiscard]] auto is_of_parts() const noexcept -> bool { return kind >= Kind::sealed_alone; }
     [[nodiscard]] auto removes_at_once() const noexcept -> bool {
         return kind == Kind::no_patience || kind == Kind::gone_is_empty;
     }
 };
+
+/// The lines of a piece's events, found without any of the library's readers.
+auto event_lines(std::string const& key, std::string const& bytes) -> std::string {
+    if (!key.ends_with(".zst"))
+        return bytes.substr(bytes.find('\n') + 1);
+    auto const text = testing::zstd_text(bytes);
+    auto const index = text.rfind('\n', text.size() - 2) + 1;
+    return text.substr(text.find('\n') + 1, index - text.find('\n') - 1);
+}
 
 /// A storage with a rule missing.
 class Careless_Storage {
@@ -66,7 +76,7 @@ class Careless_Storage {
 
     auto get(Storage_Key const& key, Byte_Range range = {}) const -> Result<std::optional<Object>> {
         if (auto const found = aliases_.find(key.str()); found != aliases_.end())
-            return sealed_as(key, inner_.get(Storage_Key(found->second)));
+            return lines_as(key, found->second);
         auto object = inner_.get(key, range);
         if (object && !*object && misses(Missing_Rule::Kind::gone_is_empty, key.str()))
             return std::optional(Object());
@@ -89,10 +99,10 @@ class Careless_Storage {
     auto list(List_Query const& query) const -> Result<Page> {
         if (misses(Missing_Rule::Kind::listing, query.prefix))
             return Page();
-        bool const hides = misses(Missing_Rule::Kind::composed_alone, query.prefix);
+        bool const hides = misses(Missing_Rule::Kind::sealed_alone, query.prefix);
         bool const renames = misses(Missing_Rule::Kind::all_objects, query.prefix);
         if (hides || renames)
-            return page_of(query, hides ? composed_alone(query.prefix) : each_alone(query.prefix));
+            return page_of(query, hides ? sealed_alone(query.prefix) : each_alone(query.prefix));
         auto short_page = query; // so that much happens between two of them
         if (query.prefix.find("/raw/") != std::string::npos)
             short_page.limit = std::min<std::size_t>(query.limit, 3);
@@ -127,25 +137,24 @@ class Careless_Storage {
         return page;
     }
 
-    [[nodiscard]] auto composed_alone(std::string const& prefix) const -> std::map<std::string, List_Item> {
+    [[nodiscard]] auto sealed_alone(std::string const& prefix) const -> std::map<std::string, List_Item> {
         auto items = all(prefix);
-        std::map<std::string, Segment_Name> composed; // by folder, half-hour and writer
+        std::map<std::string, Segment_Name> sealed; // by folder, half-hour and writer
         auto const stream_of = [](std::string const& key, Segment_Name const& name) {
             return key.substr(0, key.rfind('/')) + Base_Window::containing(name.first_time).key() + name.writer;
         };
         for (auto const& [key, item] : items) {
             auto const name = name_of(key);
-            auto const object = inner_.get(Storage_Key(key)).value();
-            if (!name || !object || object->bytes.find(R"(,"composed":)") == std::string::npos)
+            if (!name || !name->sealed)
                 continue;
-            auto& longest = composed.try_emplace(stream_of(key, *name), *name).first->second;
+            auto& longest = sealed.try_emplace(stream_of(key, *name), *name).first->second;
             if (name->end() > longest.end())
                 longest = *name;
         }
         std::erase_if(items, [&](auto const& entry) {
             auto const name = name_of(entry.first);
-            auto const found = name ? composed.find(stream_of(entry.first, *name)) : composed.end();
-            return found != composed.end() && found->second.text() != name->text();
+            auto const found = name ? sealed.find(stream_of(entry.first, *name)) : sealed.end();
+            return found != sealed.end() && found->second.text() != name->text();
         });
         return items;
     }
@@ -156,6 +165,7 @@ class Careless_Storage {
             auto name = name_of(key).value();
             name.writer = to_hex(siphash24(Sip_Key{}, key));
             name.base = 0;
+            name.sealed = false;
             auto const alias = key.substr(0, key.rfind('/') + 1) + name.text();
             aliases_[alias] = key;
             item.key = alias;
@@ -164,16 +174,16 @@ class Careless_Storage {
         return items;
     }
     /// The events of a piece at the positions of another name.
-    static auto sealed_as(Storage_Key const& key, Result<std::optional<Object>> piece)
-        -> Result<std::optional<Object>> {
+    [[nodiscard]] auto lines_as(Storage_Key const& key, std::string const& of) const -> Result<std::optional<Object>> {
+        auto piece = inner_.get(Storage_Key(of));
         if (!piece || !*piece)
             return piece;
         auto const name = name_of(key.str()).value();
         auto const window = Base_Window::containing(name.first_time);
         auto text = segment_header(name, window, {window.start(), {}});
-        auto const lines = std::exchange((*piece)->bytes, {});
+        auto const lines = event_lines(of, (*piece)->bytes);
         std::uint64_t position = 0;
-        for (auto begin = lines.find('\n') + 1; begin < lines.size(); ++position) {
+        for (std::size_t begin = 0; begin < lines.size(); ++position) {
             auto const end = lines.find('\n', begin);
             auto line = lines.substr(begin, end - begin - Line_Seal::tail_bytes) + "}";
             Line_Seal(name.writer, window).close_line(line, 0, position);
@@ -273,7 +283,7 @@ class World {
         bool const latest = is_below(key, "/latest/");
         if (is_below(key, "/raw/")) {
             tally.removed += !bytes;
-            tally.composed += bytes && bytes->find(R"(,"composed":)") != std::string_view::npos;
+            tally.sealed += bytes && key.ends_with(".zst");
         }
         tally.partials += bytes && is_below(key, "/partial/");
         if (is_below(key, "/state/ledger.json")) {
@@ -325,7 +335,7 @@ class World {
     auto landed_events() const -> Events {
         Events found;
         for (auto const& path : files_list(memory, "cache/model/data/raw/").value()) {
-            auto const text = read(memory, path).value().value();
+            auto const text = event_lines(path, read(memory, path).value().value());
             for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
                 auto const name = text.substr(at, end - at).find(R"("name":")");
                 if (name != std::string::npos)
@@ -352,7 +362,7 @@ class World {
     Utc_Time closed_until = earliest_time;
     std::string problem;
     struct Tally {
-        int finals = 0, open = 0, revised = 0, deaths = 0, composed = 0, removed = 0, partials = 0;
+        int finals = 0, open = 0, revised = 0, deaths = 0, sealed = 0, removed = 0, partials = 0;
     } tally; ///< what came about: a test of nothing would be green, too
 };
 
@@ -364,18 +374,18 @@ class Process {
     Process(World& world, std::chrono::minutes skew, Weather weather)
         : world_(world), skew_(skew), delayed_(world.memory),
           careless_(delayed_, weather == Weather::foul ? world.missing : no_rule_missing), store_(careless_),
-          careful_(delayed_, no_rule_missing), composing_store_(careful_),
+          careful_(delayed_, no_rule_missing), sealing_store_(careful_),
           clock_(std::make_shared<Manual_Clock>(world.now + skew)) {
         delayed_.applied = [this](Storage_Key const& key, std::optional<Byte_View> bytes) {
             world_.on_change(key.str(), bytes);
         };
         auto options = testing::quiet_log(); // everything is done by the actor, nothing in the background
         options.new_writer_id = [this] { return to_hex(world_.dice.generator()); };
-        options.parts = limits_;
+        options.seals = limits_;
         store_.promised.append = !world.in_parts;
         if (weather == Weather::foul) {
             delayed_.fate = [this] { return fate(); };
-            store_.hook = composing_store_.hook = [this](Store::Operation operation, std::string const& key) {
+            store_.hook = sealing_store_.hook = [this](Store::Operation operation, std::string const& key) {
                 return before(operation, key);
             };
             mode_ = world.dice.one_of({Mode::straight_through, Mode::buffered, Mode::durable});
@@ -426,14 +436,14 @@ class Process {
         check([&](Window const& window) { return aggregator_->rebuild(window); });
     }
     void adopt() { (void)tolerate(log_->adopt_dead_writers()); }
-    /// Composes and removes what may be in a half-hour.
+    /// Seals and removes what may be in a half-hour.
     void tidy(Base_Window window) {
-        if (tolerate(composer_.compose(window)) && !died_)
-            (void)tolerate(composer_.remove_composed(window));
+        if (tolerate(sealer_.seal(window)) && !died_)
+            (void)tolerate(sealer_.remove_sealed(window));
     }
     void tidy() {
         auto const windows = log_->windows(earliest_time, latest_time);
-        if (world_.in_parts && tolerate(windows) && !died_ && !windows->empty())
+        if (tolerate(windows) && !died_ && !windows->empty())
             tidy((*windows)[world_.dice.below(windows->size())]);
     }
 
@@ -535,11 +545,11 @@ class Process {
             delayed_.land(dice.below(delayed_.on_the_way()));
         if (mode_ == Mode::buffered && log_ && dice.per_mille(30))
             record();
-        if (world_.in_parts && operation == Store::Operation::get && is_below(key, "/raw/") && dice.per_mille(30) &&
+        if (operation == Store::Operation::get && is_below(key, "/raw/") && dice.per_mille(30) &&
             !std::exchange(tidies_, true)) {
             tidy(Raw_Reader(store_, paths_)
                      .window_of(key)
-                     .value()); // and another one composes and removes what is being read
+                     .value()); // and another one seals and removes what is being read
             tidies_ = false;
         }
         bool const writes = operation == Store::Operation::put || operation == Store::Operation::append;
@@ -579,13 +589,13 @@ class Process {
     Delayed delayed_;
     Careless_Storage careless_;
     Store store_;
-    Careless_Storage careful_; ///< for those who compose: a rule that readers miss is not theirs
-    Store composing_store_;
+    Careless_Storage careful_; ///< for those who seal: a rule that readers miss is not theirs
+    Store sealing_store_;
     std::shared_ptr<Manual_Clock> clock_;
     Log_Paths const paths_{"cache", Namespace_Name("model")};
     /// Clocks are wrong by more than an hour here, and a listing may take as long.
-    Part_Limits const limits_{5, 3, 1 << 20, world_.missing.removes_at_once() ? 0h : 24h};
-    Composer<Store> composer_{composing_store_, paths_, *clock_, limits_};
+    Seal_Limits const limits_{5, 3, 300, 500, world_.missing.removes_at_once() ? 0h : 24h};
+    Sealer<Store> sealer_{sealing_store_, paths_, *clock_, limits_};
     Mode mode_ = Mode::straight_through;
     bool died_ = false;
     bool tidies_ = false;
@@ -660,13 +670,12 @@ void check_at_rest(World& world) {
     for (auto const& entry : before)
         remove(world.memory, entry.first).value();
     Process second(world, 0min, Process::Weather::fair);
-    if (world.in_parts) // composed by the first one, and a day ago
-        for (auto const base : second.log().windows(earliest_time, latest_time).value()) {
-            Manual_Clock const later(world.now + 48h);
-            Log_Paths const paths("cache", Namespace_Name("model"));
-            promise(Composer<Storage_Memory>(world.memory, paths, later).remove_composed(base).value(),
-                    "what was composed cannot be removed");
-        }
+    for (auto const base : second.log().windows(earliest_time, latest_time).value()) { // a day after they were sealed
+        Manual_Clock const later(world.now + 48h);
+        Log_Paths const paths("cache", Namespace_Name("model"));
+        promise(Sealer<Storage_Memory>(world.memory, paths, later).remove_sealed(base).value(),
+                "what was sealed cannot be removed");
+    }
     ask_all(second);
     promise(saved_windows(world) == before, "windows that were deleted came back with other bytes");
 }
@@ -693,7 +702,7 @@ auto problem_of(std::uint64_t seed, Missing_Rule const& missing, World::Tally& t
     total.open += world.tally.open;
     total.revised += world.tally.revised;
     total.deaths += world.tally.deaths;
-    total.composed += world.tally.composed;
+    total.sealed += world.tally.sealed;
     total.removed += world.tally.removed;
     total.partials += world.tally.partials;
     return {};
@@ -722,7 +731,7 @@ TEST_SUITE("lets/cascade model") {
             CHECK_MESSAGE(problem.empty(), "seed " << seed << ": " << problem);
         }
         CHECK(std::min({total.finals, total.open, total.revised, total.deaths}) > 0);
-        CHECK(std::min({total.composed, total.removed, total.partials}) > 0);
+        CHECK(std::min({total.sealed, total.removed, total.partials}) > 0);
     }
 
     TEST_CASE("without a rule of the protocol runs go wrong") {
@@ -736,10 +745,9 @@ TEST_SUITE("lets/cascade model") {
             Missing_Rule{object, "/writers/", "half-hours are registered before events land"},
             Missing_Rule{object, "/late/", "what lands behind the closing leaves a mark"},
             Missing_Rule{listing, "/late/", "marks are counted"},
-            Missing_Rule{composed_alone, "/raw/",
-                         "a composed piece stands for nothing but the positions that it holds"},
+            Missing_Rule{sealed_alone, "/raw/", "a sealed segment stands for nothing but the positions that it holds"},
             Missing_Rule{all_objects, "/raw/", "each position is taken once, in however many pieces it lies"},
-            Missing_Rule{no_patience, "/raw/", "what was composed stays for those who have listed it", true},
+            Missing_Rule{no_patience, "/raw/", "what was sealed stays for those who have listed it", true},
             Missing_Rule{gone_is_empty, "/raw/", "who misses a piece that was listed lists anew"},
             Missing_Rule{partial_final, "/partial/", "what is saved is built from parts only"},
         };

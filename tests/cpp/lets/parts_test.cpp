@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Windows over a log in which each landing is an object: what they cost, and what composing and removing leaves of them.
+// Windows over a log in which each landing is an object: what they cost, and what sealing and removing leaves of them.
 #include "support/printers.hpp"
 #include "support/quiet_log.hpp"
 #include "support/test_event.hpp"
@@ -170,7 +170,7 @@ TEST_SUITE("lets/parts") {
         CHECK(answer.summary->total == 40);
     }
 
-    TEST_CASE("whoever builds a final window composes its parts, and windows come out the same before and after") {
+    TEST_CASE("whoever builds a final window seals its parts, and windows come out the same before and after") {
         Bucket bucket;
         Process writer(bucket);
         Process other(bucket);
@@ -179,12 +179,12 @@ TEST_SUITE("lets/parts") {
             if (part < 5)
                 other.land(two.start() + 7s, "other " + std::to_string(part));
         }
-        Bucket kept; // the same store, in which nothing is composed
+        Bucket kept; // the same store, in which nothing is sealed
         for (auto const& [path, text] : bucket.files(""))
             REQUIRE(write(kept.memory, path, text));
         kept.store.hook = [&](Store::Operation operation, std::string const& key) {
-            bool const composes = operation == Store::Operation::put && key.find("/raw/") != std::string::npos;
-            return Store::Verdict{composes ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
+            bool const seals = operation == Store::Operation::put && key.find("/raw/") != std::string::npos;
+            return Store::Verdict{seals ? Store::Verdict::Kind::fail : Store::Verdict::Kind::go_on};
         };
         auto const now = two.end() + default_grace;
         auto const hour = Window::containing(Window_Type::hourly, two.start());
@@ -203,8 +203,8 @@ TEST_SUITE("lets/parts") {
             if (removed) {
                 auto const later = std::make_shared<Manual_Clock>(now + 3h);
                 Log_Paths const paths("cache", Namespace_Name("site"));
-                REQUIRE(Composer<Store>(bucket.store, paths, *later)
-                            .remove_composed(Base_Window::containing(two.start()))
+                REQUIRE(Sealer<Store>(bucket.store, paths, *later)
+                            .remove_sealed(Base_Window::containing(two.start()))
                             .value());
                 CHECK(bucket.files("raw/").size() == 6);
             }
@@ -212,7 +212,7 @@ TEST_SUITE("lets/parts") {
                 REQUIRE(remove(bucket.memory, entry.first));
             CHECK(saved_by(bucket, now + 4h) == with);
         }
-        // And what comes late is added, and composed with the rest once it is worth it.
+        // And what comes late is added, and sealed with the rest once it is worth it.
         other.clock->set(now + 5h);
         for (int part = 0; part < 3; ++part)
             other.land(two.start() + 8s, "late " + std::to_string(part));
@@ -222,7 +222,7 @@ TEST_SUITE("lets/parts") {
         CHECK(bucket.files("raw/").size() == 6 + 3 + 1);
     }
 
-    TEST_CASE("a part that arrives a second time, after it was composed and removed, changes no byte (H13)") {
+    TEST_CASE("a part that arrives a second time, after it was sealed and removed, changes no byte (H13)") {
         Bucket bucket;
         Process writer(bucket);
         for (int part = 0; part < 10; ++part)
@@ -235,8 +235,8 @@ TEST_SUITE("lets/parts") {
         CHECK(writer.ask().summary->total == 10);
         auto const saved = bucket.files("aggregations/");
         Manual_Clock const later(two.end() + 4h);
-        Composer<Store> composer(bucket.store, writer.log->paths(), later);
-        REQUIRE(composer.remove_composed(Base_Window::containing(two.start())).value());
+        Sealer<Store> sealer(bucket.store, writer.log->paths(), later);
+        REQUIRE(sealer.remove_sealed(Base_Window::containing(two.start())).value());
         CHECK(bucket.files("raw/").size() == 1);
         CHECK(bucket.files("partial/").empty());
 

@@ -113,7 +113,7 @@ class Pulse_Reader {
             if (from < known.since)
                 known = {from, {}, {}};
             known.events.advance(now);
-            if (auto const read = log_.read(base, known.state, into(known.events), known.since); !read) {
+            if (auto const read = log_.read(base, known.state, into(known.events), {.after = known.since}); !read) {
                 windows_.erase(base); // half read is worthless
                 return read.error();
             }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "events/log_world.hpp"
 #include "support/format_page.hpp"
+#include "support/test_seed.hpp"
 #include "support/zstd_text.hpp"
 
 #include <algorithm>
@@ -58,7 +59,7 @@ struct Sealed_File {
         if (!done)
             return done.error();
         CHECK(state.position(writer) == name.end());
-        CHECK(state.newest_at == index().header.at);
+        CHECK(state.newest_at == two.start() + 40ms);
         return lines;
     }
 
@@ -67,13 +68,14 @@ struct Sealed_File {
     Segment_Name name;
 };
 
-/// Events of some blocks, in which transfer t-0 is everywhere, t-{n} in one event only, and each tenth has a token.
+/// Events of some blocks, in which transfer t-0 is everywhere, another one in a hundred events, and a token in four.
 auto many_lines() -> std::vector<std::string> {
+    std::mt19937_64 random(1); // so that they cannot be compressed to nothing
     std::vector<std::string> events;
     for (int i = 0; i < 4'000; ++i) {
         auto text = R"({"timestamp":)" + std::to_string(to_millis(two.start()) + i * 400) + R"(,"path":"/)" +
-                    std::string(100, static_cast<char>('a' + i % 26)) + R"(","transfer_id":"t-)" +
-                    std::to_string(i % 7 == 0 ? 0 : i) + "\"";
+                    to_hex(random()) + to_hex(random()) + to_hex(random()) + to_hex(random()) + R"(","transfer_id":"t-)" +
+                    std::to_string(i % 7 == 0 ? 0 : i / 100) + "\"";
         if (i % 1'000 == 0)
             text += R"(,"token_id":"k \"1\" \u00e9")";
         events.push_back(text + "}");
@@ -118,7 +120,7 @@ TEST_SUITE("events/sealed_segment") {
         auto const text = zstd_text(file.bytes());
         CHECK(text.substr(0, plain.size()) == plain);
         CHECK(text.substr(plain.size()) == file.index().line(file.name, two));
-        CHECK(file.bytes().size() * 6 < text.size());
+        CHECK(file.bytes().size() * 2 < text.size());
         CHECK(file.index().blocks.size() > 4);
         for (auto const from : {0U, 1U, 1'500U, 3'998U, 3'999U})
             CHECK(file.read({}, from).value() == std::vector(lines.begin() + from, lines.end()));
@@ -140,7 +142,7 @@ TEST_SUITE("events/sealed_segment") {
         auto const has = [](char const* what) {
             return [what](std::string const& line) { return line.find(what) != std::string::npos; };
         };
-        auto const some = bytes_read({.member = "transfer_id", .value = "t-1234"}, has("\"t-1234\""));
+        auto const some = bytes_read({.member = "transfer_id", .value = "t-12"}, has("\"t-12\""));
         CHECK(some * 2 < all);
         CHECK(bytes_read({.member = "transfer_id", .value = "t-0"}, has("\"t-0\"")) == all);
         CHECK(bytes_read({.member = "token_id", .value = "k \"1\" \xc3\xa9"}, has("token_id")) < all);
@@ -153,7 +155,7 @@ TEST_SUITE("events/sealed_segment") {
         auto const middle = two.start() + 2'000 * 400ms;
         auto const time_of = [&](std::string const& line) { return from_millis(std::stoll(line.substr(13))); };
         CHECK(bytes_read({.after = middle}, [&](auto const& line) { return time_of(line) > middle; }) < all * 3 / 4);
-        CHECK(bytes_read({.before = middle}, [&](auto const& line) { return time_of(line) < middle; }) < all * 3 / 4);
+        CHECK(bytes_read({.before = middle}, [&](auto const& line) { return time_of(line) < middle; }) < all * 7 / 8);
         CHECK(file.read({.after = two.end()}).value().empty());
         auto const last = two.start() + 3'999 * 400ms;
         CHECK(file.read({.after = last}).value().empty());
@@ -173,7 +175,7 @@ TEST_SUITE("events/sealed_segment") {
     }
 
     TEST_CASE("with any one byte changed, lost or added a segment is damage and names itself, or reads as before") {
-        auto const seed = std::random_device{}();
+        auto const seed = seed_of_run();
         CAPTURE(seed);
         std::mt19937_64 random(seed);
         auto const lines = lines_of(
@@ -211,7 +213,7 @@ TEST_SUITE("events/sealed_segment") {
             look(good.substr(0, i) + good.substr(i + 1));
             look(good.substr(0, i) + static_cast<char>(random()) + good.substr(i));
         }
-        CHECK(tried - refused < 16); // a few bits of a frame mean nothing
+        CHECK((tried - refused) * 100 < tried); // a few bits of a frame mean nothing
     }
 
     TEST_CASE("the index of another piece is refused, however whole it is") {

@@ -33,6 +33,7 @@ auto Shown_Files::hidden_until(std::string_view path) const -> std::optional<std
 auto stored_file_reply(std::string_view path, Bytes bytes) -> Response {
     auto const* const type = path.ends_with(".json")    ? "application/json"
                              : path.ends_with(".jsonl") ? "application/x-ndjson"
+                             : path.ends_with(".zst")   ? "application/zstd"
                                                         : "application/octet-stream";
     Response response;
     response.headers = {{"Content-Type", type}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}};

@@ -378,7 +378,7 @@ TEST_SUITE("events/parts") {
         record(*log, two.start(), "a");
         REQUIRE(log->flush());
         auto const name = world.files("raw/").begin()->first;
-        REQUIRE(write(world.memory, data_prefix + name + ".zst", "compressed"));
+        REQUIRE(write(world.memory, data_prefix + name + ".next", "in another form"));
         REQUIRE(world.memory.erase(Storage_Key(data_prefix + name), Precondition::none()));
         CHECK(log->windows(earliest_time, latest_time).value() == std::vector{two});
         Read_State seen;

@@ -74,8 +74,8 @@ auto many_lines() -> std::vector<std::string> {
     std::vector<std::string> events;
     for (int i = 0; i < 4'000; ++i) {
         auto text = R"({"timestamp":)" + std::to_string(to_millis(two.start()) + i * 400) + R"(,"path":"/)" +
-                    to_hex(random()) + to_hex(random()) + to_hex(random()) + to_hex(random()) + R"(","transfer_id":"t-)" +
-                    std::to_string(i % 7 == 0 ? 0 : i / 100) + "\"";
+                    to_hex(random()) + to_hex(random()) + to_hex(random()) + to_hex(random()) +
+                    R"(","transfer_id":"t-)" + std::to_string(i % 7 == 0 ? 0 : i / 100) + "\"";
         if (i % 1'000 == 0)
             text += R"(,"token_id":"k \"1\" \u00e9")";
         events.push_back(text + "}");

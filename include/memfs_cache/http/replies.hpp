@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -55,6 +56,10 @@ template <class List>
     body[name] = std::move(list);
     return json_reply(body);
 }
+
+/// 413: a body is longer than it may be.
+/// @param  option  that sets the limit; "" if none does
+[[nodiscard]] auto body_too_large(std::uint64_t limit_bytes, std::string_view option = {}) -> Response;
 
 /// 401: the admin key is missing or wrong.
 [[nodiscard]] auto unauthorized() -> Response;

@@ -13,7 +13,7 @@ namespace memfs_cache {
 namespace {
 
 auto equal_without_case(std::string_view a, std::string_view b) noexcept -> bool {
-    auto const same = [](char x, char y) { return ascii_lower(x) == ascii_lower(y); };
+    auto const same = [](char x, char y) { return x == y || ascii_lower(x) == ascii_lower(y); };
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
 }
 

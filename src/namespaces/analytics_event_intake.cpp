@@ -84,8 +84,14 @@ void Event_Intake::set_country(std::string_view country) noexcept {
     if (country.size() != 2 || !is_ascii_letter(country[0]) || !is_ascii_letter(country[1]))
         return;
     constexpr int small_bit = 'a' - 'A';
-    country_ = {static_cast<char>(country[0] & ~small_bit), static_cast<char>(country[1] & ~small_bit)};
-    record.country = {country_.data(), country_.size()};
+    facts_.country = {static_cast<char>(country[0] & ~small_bit), static_cast<char>(country[1] & ~small_bit)};
+    record.country = facts_.country_view();
+}
+
+void Event_Intake::set_agent(User_Agent agent) noexcept {
+    facts_.agent = agent;
+    record.user_agent_normalised = agent.normalised;
+    record.bot = agent.bot;
 }
 
 void Event_Intake::set_path(std::string_view path) noexcept {
@@ -97,12 +103,11 @@ void Event_Intake::set_path(std::string_view path) noexcept {
 }
 
 void Event_Intake::set_referrer(Referrer_Domain const& domain) noexcept {
-    referrer_ = domain;
-    record.referrer_domain = referrer_.view();
+    facts_.referrer = domain;
+    record.referrer_domain = facts_.referrer.view();
 }
 
-auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trusted, User_Agent_Cache& agents)
-    -> Result<void> {
+auto Event_Intake::take(Request_View const& request) -> Result<void> {
     if (request.duration_us && *request.duration_us < 0)
         return fail(Errc::invalid_argument, "duration: negative; give microseconds from 0");
     if (!is_status(request.status))
@@ -118,16 +123,27 @@ auto Event_Intake::take(Request_View const& request, Trusted_Proxies const& trus
     if (request.duration_us)
         record.duration_us = std::min(*request.duration_us, most_duration_us);
     record.content_bytes = std::min(request.content_bytes, most_content_bytes);
-    auto const agent = agents.classify(request.user_agent);
-    record.user_agent_normalised = agent.normalised;
-    record.bot = agent.bot;
-    set_referrer(referrer_domain(request.referrer, {}));
-    set_country(request.country);
     record.transfer_id = name_or(request.transfer_id, {});
     record.token_id = name_or(request.token_id, {});
+    return {};
+}
+
+void Event_Intake::take_client(Request_View const& request,
+                               Trusted_Proxies const& trusted,
+                               User_Agent_Cache& agents) noexcept {
+    set_agent(agents.classify(request.user_agent));
+    set_referrer(referrer_domain(request.referrer, {}));
+    set_country(request.country);
     client = client_of(request.remote, request.forwarded_for, trusted);
     user_agent = request.user_agent;
-    return {};
+}
+
+void Event_Intake::set_client(Client_Facts const& known) noexcept {
+    record.user_agent_normalised = known.agent.normalised;
+    record.bot = known.agent.bot;
+    record.country = known.country_view();
+    record.referrer_domain = known.referrer.view();
+    record.ip_hash = known.visitor.view();
 }
 
 auto Event_Intake::take(Analytics_Event const& event) -> Result<void> {
@@ -163,9 +179,8 @@ auto Event_Intake::take(Analytics_Event const& event) -> Result<void> {
         record.duration_us = std::llround(std::min(*event.duration_ms * 1000, static_cast<double>(most_duration_us)));
     record.content_bytes = std::min(event.content_bytes, most_content_bytes);
 
-    auto const agent = agent_of(event);
-    record.user_agent_normalised = agent.normalised;
-    record.bot = event.bot || agent.bot;
+    set_agent(agent_of(event));
+    record.bot = record.bot || event.bot;
     set_referrer(event.referrer_domain.empty() ? referrer_domain(event.referrer, {})
                                                : domain_of_text(event.referrer_domain));
     set_country(event.country);

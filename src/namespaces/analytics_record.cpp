@@ -14,8 +14,9 @@
 namespace memfs_cache {
 namespace {
 
-/// Writes members in the order of the schema; names are constants, so the quotes and the colon are part of them. They
-/// are put together in place and given to the string at once: each of its appends would ask for room anew.
+/// Writes members in the order of the schema; names are constants, so the comma before them, which becomes a brace in the
+/// end if it is the first, the quotes and the colon are part of them. They are put together in place and given to the
+/// string at once: each of its appends would ask for room anew.
 class Writer {
   public:
     explicit Writer(std::string& out) : out_(out) {}
@@ -59,6 +60,7 @@ class Writer {
     }
     void close() {
         flush();
+        out_[begin_] = '{';
         out_ += '}';
     }
 
@@ -74,7 +76,6 @@ class Writer {
         static_assert(Size + 25 <= member_bytes);
         if (room() < member_bytes)
             flush();
-        *at_++ = std::exchange(first_, false) ? '{' : ',';
         at_ = std::copy_n(opening, Size - 1, at_);
     }
     void flush() {
@@ -83,7 +84,7 @@ class Writer {
     }
 
     std::string& out_;
-    bool first_ = true;
+    std::size_t const begin_ = out_.size();
     std::array<char, 512> buffer_;
     char* at_ = buffer_.data();
 };
@@ -162,28 +163,28 @@ auto Analytics_Record::visitor() const noexcept -> std::uint64_t {
 
 void Analytics_Record::append_json(std::string& out) const {
     Writer writer(out);
-    writer.text(R"("event_id":)", event_id);
-    writer.text(R"("event_type":)", event_type);
-    writer.number(R"("timestamp":)", to_millis(timestamp));
-    writer.text(R"("source":)", source);
-    writer.text(R"("path":)", path);
-    writer.text(R"("method":)", method);
+    writer.text(R"(,"event_id":)", event_id);
+    writer.text(R"(,"event_type":)", event_type);
+    writer.number(R"(,"timestamp":)", to_millis(timestamp));
+    writer.text(R"(,"source":)", source);
+    writer.text(R"(,"path":)", path);
+    writer.text(R"(,"method":)", method);
     if (status_code != 0)
-        writer.number(R"("status_code":)", status_code);
+        writer.number(R"(,"status_code":)", status_code);
     if (duration_us)
-        writer.millis(R"("duration_ms":)", *duration_us);
-    writer.text(R"("ip_hash":)", ip_hash);
-    writer.text(R"("user_agent_normalised":)", user_agent_normalised);
+        writer.millis(R"(,"duration_ms":)", *duration_us);
+    writer.text(R"(,"ip_hash":)", ip_hash);
+    writer.text(R"(,"user_agent_normalised":)", user_agent_normalised);
     if (bot)
-        writer.raw(R"("bot":)", "true");
-    writer.text(R"("country":)", country);
-    writer.text(R"("referrer_domain":)", referrer_domain);
+        writer.raw(R"(,"bot":)", "true");
+    writer.text(R"(,"country":)", country);
+    writer.text(R"(,"referrer_domain":)", referrer_domain);
     if (content_bytes != 0)
-        writer.number(R"("content_bytes":)", content_bytes);
-    writer.text(R"("transfer_id":)", transfer_id);
-    writer.text(R"("token_id":)", token_id);
+        writer.number(R"(,"content_bytes":)", content_bytes);
+    writer.text(R"(,"transfer_id":)", transfer_id);
+    writer.text(R"(,"token_id":)", token_id);
     if (!extra.empty())
-        writer.raw(R"("extra":)", extra);
+        writer.raw(R"(,"extra":)", extra);
     writer.close();
 }
 

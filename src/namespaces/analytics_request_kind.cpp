@@ -83,7 +83,7 @@ auto marks_of(std::string_view path) noexcept -> Path_Marks {
         path.remove_prefix(1);
         grandparent = parent;
         parent = leaf;
-        leaf = before_any<'/'>(path);
+        leaf = path.substr(0, path.find('/'));
         path.remove_prefix(leaf.size());
         bool const last = path.empty();
         if (leaf.empty())

@@ -11,14 +11,15 @@
 
 namespace memfs_cache {
 
-/// Views together with what they borrow, in order.
+/// Views together with what they borrow, in order; but for the memo, which is borrowed on.
 /// Cost    of adding, once there is room: a copy of the texts.
 class Kept_Views {
   public:
     void add(Request_View const& view) {
         auto const before = text_.size();
         for (auto const member : members)
-            text_ += view.*member;
+            if (auto const text = view.*member; !text.empty())
+                text_ += text;
         try {
             views_.push_back(view);
         } catch (...) {

@@ -33,6 +33,7 @@ auto Observers::may_wait() const noexcept -> bool {
 void Observers::queue(Request_View view) {
     if (!view.timestamp)
         view.timestamp = options_.clock->now(); // not when somebody comes to it
+    view.memo = nullptr;                        // its connection goes on, or goes away
     Kept_Views kept;
     kept.add(view);
     auto const size = kept.size_bytes();

@@ -118,10 +118,32 @@ void Request_Reader::read_head(std::string_view head) {
     if (!lines_are_sound(head))
         return refuse(Refusal::malformed);
     (void)feed(head);
-    for (auto const& field : parser_.get())
-        request_.headers.add(std::string(field.name_string()), std::string(field.value()));
+    for (auto const& line : parser_.get()) {
+        request_.headers.add(std::string(line.name_string()), std::string(line.value()));
+        note_header(line);
+    }
     if (!refusal_ && !fields_are_sound())
         refuse(Refusal::malformed);
+}
+
+/// Here each line is looked at once, and the parser knows the usual names by number.
+void Request_Reader::note_header(Header_Line const& line) {
+    auto const first = [&line](std::string_view& place) {
+        if (place.data() == nullptr)
+            place = line.value();
+    };
+    switch (line.name()) {
+    case http::field::user_agent:
+        return first(told_.user_agent);
+    case http::field::referer:
+        return first(told_.referrer);
+    case http::field::unknown:
+        if (equals_lower(line.name_string(), "x-forwarded-for"))
+            told_.forwarded_for.append(told_.forwarded_for.empty() ? "" : ", ").append(line.value());
+        return;
+    default:
+        return;
+    }
 }
 
 auto Request_Reader::put_body(std::string_view bytes) -> std::size_t {

@@ -41,6 +41,13 @@ struct Body_Limit {
     std::string_view option = {}; ///< that sets it; "" if none does
 };
 
+/// What an observer is told of the headers of a request; views into its reader.
+struct Told_Headers {
+    std::string_view user_agent;
+    std::string_view referrer;
+    std::string forwarded_for; ///< of all lines
+};
+
 /// Makes one request of the bytes of a connection, without sockets and without waiting.
 ///
 /// Beast's parser does the reading. Around it stands what it leaves to its users: limits for the target, for chunk
@@ -89,15 +96,18 @@ class Request_Reader {
 
     /// The request, once it is over; of a refused one, what could be read.
     [[nodiscard]] auto take_request() -> Request;
+    [[nodiscard]] auto told_headers() const noexcept -> Told_Headers const& { return told_; }
 
   private:
     using Parser = boost::beast::http::request_parser<Text_Body>;
+    using Header_Line = boost::beast::http::fields::value_type;
 
     auto put_head(std::string_view bytes) -> std::size_t;
     void read_head(std::string_view head);
     auto put_body(std::string_view bytes) -> std::size_t;
     auto feed(std::string_view bytes) -> std::size_t;
     [[nodiscard]] auto fields_are_sound() const -> bool;
+    void note_header(Header_Line const& line);
     void note_request_line(std::string_view head);
 
     Server_Options const& options_;
@@ -108,6 +118,7 @@ class Request_Reader {
     std::size_t piece_bytes_ = std::numeric_limits<std::size_t>::max();
     std::uint64_t dropped_bytes_ = 0;
     Request request_; ///< but for the body
+    Told_Headers told_;
     std::optional<Refusal> refusal_;
 };
 

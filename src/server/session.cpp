@@ -91,6 +91,7 @@ void Worker::enter(Session& session) {
 }
 
 void Worker::leave(Session& session) noexcept {
+    tell_all(); // its memo goes with it
     if (session.is_leaving())
         --leaving_;
     sessions_.erase(&session);
@@ -173,6 +174,8 @@ void Worker::tell(Request_View const& view) noexcept {
 }
 
 void Worker::tell_all() noexcept {
+    if (told_.count() == 0)
+        return;
     service_.observers.tell(told_);
     told_.clear();
 }
@@ -302,7 +305,7 @@ auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
     bool const keep = is_read && reader.keeps_alive() && !worker_.stopping_ && over_ == Over::no;
     auto const* const connection = !keep ? "close" : reader.is_old() ? "keep-alive" : "";
     auto const header = header_text(response, options_.clock->now(), connection);
-    bool const whole = co_await answer_and_tell(request, response, header, start);
+    bool const whole = co_await answer_and_tell(reader.told_headers(), request, response, header, start);
     if (!whole && over_ == Over::late)
         service_.counters().stalled.fetch_add(1);
     co_await let_go(taking.reception, response, whole && has_body(request.method, response.status));
@@ -310,7 +313,8 @@ auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
 }
 
 /// Sends an answer and tells the observer: after the last byte, or before it if that was asked for. True: all was sent.
-auto Session::answer_and_tell(Request const& request,
+auto Session::answer_and_tell(Told_Headers const& headers,
+                              Request const& request,
                               Response const& response,
                               std::string_view header,
                               Steady::time_point start) -> Awaitable<bool> {
@@ -324,9 +328,7 @@ auto Session::answer_and_tell(Request const& request,
     auto sent = co_await send(header, response, 0, size - held_of_body);
     if (!service_.observers.are_there())
         co_return sent.whole;
-    auto const forwarded_for = request.headers.joined("X-Forwarded-For");
-    auto view = view_of(request, response, start);
-    view.forwarded_for = forwarded_for;
+    auto view = view_of(headers, request, response, start);
     view.content_bytes = sent.bytes;
     if (!sent.whole && !response.event_type.empty())
         view.event_type = broken_off;
@@ -551,17 +553,20 @@ auto Session::send(std::string_view text, Response const& response, std::uint64_
     }
 }
 
-/// What is told of a request, but for the bytes that were sent and what is joined of several headers.
-auto Session::view_of(Request const& request, Response const& response, Steady::time_point start) const
-    -> Request_View {
+/// What is told of a request, but for the bytes that were sent.
+auto Session::view_of(Told_Headers const& headers,
+                      Request const& request,
+                      Response const& response,
+                      Steady::time_point start) -> Request_View {
     Request_View view;
     view.method = request.method;
     view.target = request.target;
     view.status = response.status;
     view.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(moved_ - start).count();
     view.remote = request.remote;
-    view.user_agent = request.headers.value("User-Agent");
-    view.referrer = request.headers.value("Referer");
+    view.forwarded_for = headers.forwarded_for;
+    view.user_agent = headers.user_agent;
+    view.referrer = headers.referrer;
     view.content_type = response.headers.value("Content-Type");
     if (!options_.country_header.empty())
         view.country = request.headers.value(options_.country_header);
@@ -569,6 +574,7 @@ auto Session::view_of(Request const& request, Response const& response, Steady::
     view.event_type = response.event_type;
     view.transfer_id = response.transfer_id;
     view.token_id = response.token_id;
+    view.memo = &memo_;
     return view;
 }
 

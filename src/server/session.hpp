@@ -3,6 +3,7 @@
 
 #include "kept_views.hpp"
 #include "waiting_threads.hpp"
+#include <memfs_cache/namespaces/analytics/client_memo.hpp>
 #include <memfs_cache/server/server.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -26,6 +27,7 @@ namespace memfs_cache {
 class Observers;
 class Request_Reader;
 class Session;
+struct Told_Headers;
 
 /// What the sessions of a server share.
 struct Service {
@@ -156,10 +158,13 @@ class Session {
     auto apart(Work work) -> Awaitable<std::invoke_result_t<Work&>>;
     auto send(std::string_view text, Response const& response, std::uint64_t begin, std::uint64_t end)
         -> Awaitable<Sent>;
-    auto
-    answer_and_tell(Request const& request, Response const& response, std::string_view header, Steady::time_point start)
-        -> Awaitable<bool>;
-    [[nodiscard]] auto view_of(Request const& request, Response const& response, Steady::time_point start) const
+    auto answer_and_tell(Told_Headers const& headers,
+                         Request const& request,
+                         Response const& response,
+                         std::string_view header,
+                         Steady::time_point start) -> Awaitable<bool>;
+    [[nodiscard]] auto
+    view_of(Told_Headers const& headers, Request const& request, Response const& response, Steady::time_point start)
         -> Request_View;
     auto linger() -> Awaitable<void>;
 
@@ -179,6 +184,7 @@ class Session {
     Server_Options const& options_;
     std::string remote_;
     std::uint64_t address_ = 0;
+    Client_Memo memo_;  ///< of the observer
     std::string ahead_; ///< bytes of the next request that came with the last one
     std::uint64_t body_bytes_ = 0;
     Steady::time_point moved_ = Steady::now(); ///< bytes last went in or out then

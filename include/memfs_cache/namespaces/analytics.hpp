@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/random.hpp>
 #include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/lets/question_desk.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_event.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
+#include <memfs_cache/namespaces/analytics/client_memo.hpp>
 #include <memfs_cache/namespaces/analytics/day_salts.hpp>
 #include <memfs_cache/namespaces/analytics/event_intake.hpp>
 #include <memfs_cache/namespaces/analytics/excluded_paths.hpp>
@@ -99,11 +101,15 @@ class Analytics {
             return Event_Id();
         }
         Event_Intake intake;
-        if (auto const taken = intake.take(request, options_.trusted_proxies, agents_); !taken)
+        if (auto const taken = intake.take(request); !taken)
             return taken.error();
         auto const id = ids_.next();
         intake.record.event_id = id.view();
-        if (auto const stored = store(intake, request.timestamp); !stored)
+        auto const now = log_->clock()->now();
+        if (auto const timed = set_time(intake.record, request.timestamp, now); !timed)
+            return timed.error();
+        set_client(intake, request);
+        if (auto const stored = store(intake.record, now); !stored)
             return stored.error();
         return id;
     }
@@ -115,12 +121,13 @@ class Analytics {
     template <class Use>
     [[nodiscard]] auto with_record(Request_View const& request, std::string_view event_id, Use&& use) -> Result<void> {
         Event_Intake intake;
-        if (auto const taken = intake.take(request, options_.trusted_proxies, agents_); !taken)
+        if (auto const taken = intake.take(request); !taken)
             return taken.error();
         intake.record.event_id = event_id;
         if (auto const timed = set_time(intake.record, request.timestamp, log_->clock()->now()); !timed)
             return timed.error();
-        auto const known = set_visitor(intake, [&] { return salts_.salt_of(intake.record.timestamp); });
+        intake.take_client(request, options_.trusted_proxies, agents_);
+        auto const known = set_visitor(intake, [&] { return salts_.period_of(intake.record.timestamp); });
         if (!known)
             return known.error();
         return use(std::as_const(intake.record));
@@ -138,7 +145,11 @@ class Analytics {
         auto const made_id = ids_.next();
         if (intake.record.event_id.empty())
             intake.record.event_id = made_id.view();
-        if (auto const stored = store(intake, event.timestamp); !stored)
+        auto const now = log_->clock()->now();
+        if (auto const timed = set_time(intake.record, event.timestamp, now); !timed)
+            return timed.error();
+        set_visitor_if_known(intake);
+        if (auto const stored = store(intake.record, now); !stored)
             return stored.error();
         return std::string(intake.record.event_id);
     }
@@ -233,10 +244,10 @@ class Analytics {
         auto const client = Client_Address::parse(address);
         if (!client || !is_storable(timestamp) || !hashes_visitors())
             return {};
-        auto const salt = salts_.salt_of(timestamp);
-        if (!salt || !*salt)
+        auto const period = salts_.period_of(timestamp);
+        if (!period || !(*period)->salt)
             return {};
-        return to_hex(visitor_number(**salt, *client, {}));
+        return to_hex(visitor_number(*(*period)->salt, *client, {}));
     }
 
     /// May recording a request of now wait for the storage? A host that must not wait records it on another thread then.
@@ -283,15 +294,19 @@ class Analytics {
 
     [[nodiscard]] auto hashes_visitors() const noexcept -> bool { return options_.visitor_key != Visitor_Key::none; }
 
-    auto store(Event_Intake& intake, std::optional<Utc_Time> time) -> Result<void> {
-        auto& record = intake.record;
-        auto const now = log_->clock()->now();
-        if (auto const timed = set_time(record, time, now); !timed)
-            return timed.error();
-        auto const known = set_visitor(intake, [&] { return salts_.salt_unless_failing(record.timestamp); });
-        if (!known || !*known)
-            without_visitor_.fetch_add(1, std::memory_order_relaxed);
+    auto store(Analytics_Record const& record, Utc_Time now) -> Result<void> {
         return log_->record(record.timestamp, now, [&](std::string& out) { record.append_json(out); });
+    }
+
+    /// Sets who sent a request: as it is remembered, or found out now.
+    void set_client(Event_Intake& intake, Request_View const& request) {
+        if (request.memo != nullptr)
+            if (auto const* known = request.memo->find(request, memo_owner_, intake.record.timestamp))
+                return intake.set_client(*known);
+        intake.take_client(request, options_.trusted_proxies, agents_);
+        auto const* const period = set_visitor_if_known(intake);
+        if (request.memo != nullptr && period != nullptr)
+            request.memo->keep(request, memo_owner_, period->start, period->end, intake.facts());
     }
 
     /// The log would refuse a wrong time too, but only after a salt was made for it.
@@ -305,24 +320,32 @@ class Analytics {
     }
 
     /// Sets the visitor's hash, and leaves out who and where from if that is switched off.
-    /// @param  find_salt  () -> Result<std::optional<Sip_Key>>, of its day
-    /// @return false if there is a client, but that salt was destroyed
+    /// @param  find_period  () -> Result<Salt_Period const*>, of its time
+    /// @return the period, whose salt may have been destroyed; nullptr if there is nobody to count
     template <class Find>
-    auto set_visitor(Event_Intake& intake, Find&& find_salt) -> Result<bool> {
+    auto set_visitor(Event_Intake& intake, Find&& find_period) -> Result<Salt_Period const*> {
+        constexpr Salt_Period const* nobody = nullptr;
         if (!options_.keep_country)
-            intake.record.country = {};
+            intake.leave_out_country();
         if (!hashes_visitors()) {
             intake.record.ip_hash = {};
-            return true;
+            return nobody;
         }
         if (!intake.client)
-            return true;
-        auto const salt = find_salt();
-        if (!salt)
-            return salt.error();
-        if (*salt)
-            intake.set_visitor(visitor_number(**salt, *intake.client, intake.user_agent));
-        return salt->has_value();
+            return nobody;
+        auto const period = find_period();
+        if (period && (*period)->salt)
+            intake.set_visitor(visitor_number(*(*period)->salt, *intake.client, intake.user_agent));
+        return period;
+    }
+    /// The same for live events: a visitor whose salt cannot be had is left out, and counted.
+    /// @return the period for which the visitor is counted; nullptr for nobody
+    auto set_visitor_if_known(Event_Intake& intake) -> Salt_Period const* {
+        auto const period = set_visitor(intake, [&] { return salts_.period_unless_failing(intake.record.timestamp); });
+        if (period && (*period == nullptr || (*period)->salt))
+            return *period;
+        without_visitor_.fetch_add(1, std::memory_order_relaxed);
+        return nullptr;
     }
 
     [[nodiscard]] auto visitor_number(Sip_Key const& salt,
@@ -366,6 +389,7 @@ class Analytics {
     Question_Desk<Storage, Analytics_Record, Analytics_Summary, Analytics_Filter> desk_;
     Pulse_Reader<Storage> pulse_;
     Event_Ids ids_;
+    std::uint64_t const memo_owner_ = random_u64();
     User_Agent_Cache agents_;
     std::atomic<std::uint64_t> lost_{0};
     std::atomic<std::uint64_t> excluded_{0};

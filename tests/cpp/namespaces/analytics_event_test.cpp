@@ -27,7 +27,8 @@ auto cleaned(std::string const& json) -> std::string {
 struct Taken {
     explicit Taken(Request_View const& request, Trusted_Proxies const& trusted = {}) {
         User_Agent_Cache agents;
-        intake.take(request, trusted, agents).value();
+        intake.take(request).value();
+        intake.take_client(request, trusted, agents);
     }
     explicit Taken(Analytics_Event const& event) { intake.take(event).value(); }
     auto operator->() const -> Analytics_Record const* { return &intake.record; }
@@ -37,7 +38,7 @@ struct Taken {
 auto error_of(Request_View const& request) -> Error {
     Event_Intake intake;
     User_Agent_Cache agents;
-    return intake.take(request, {}, agents).error();
+    return intake.take(request).error();
 }
 auto error_of(Analytics_Event const& event) -> Error {
     Event_Intake intake;

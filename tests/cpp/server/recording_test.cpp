@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A server that records into a storage that does what storages do at the worst moment: requests do not notice.
+#include "support/analytics_site.hpp"
 #include "support/printers.hpp"
 #include "support/rude_client.hpp"
+#include "support/wait_until.hpp"
 #include "support/wrapped_storage.hpp"
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/server/server.hpp>
@@ -231,5 +233,79 @@ TEST_SUITE("server/recording") {
                                                            {"file_upload", 1},
                                                            {"page_view", 1}});
         CHECK(day.at("status_codes") == boost::json::object{{"200", 5}, {"404", 1}, {"414", 1}, {"431", 1}});
+    }
+
+    TEST_CASE("each request of a connection is recorded with its own agent, referrer and client") {
+        auto options = with_mode(Recording_Mode::buffered);
+        options.analytics.trusted_proxies = Trusted_Proxies::parse("127.0.0.0/8").value();
+        World world(options);
+        struct Visit {
+            std::string path, headers, agent, referrer, client;
+        };
+        std::vector<Visit> const visits{
+            {"/1", "User-Agent: curl/8\r\n", "curl", "", "127.0.0.1"},
+            {"/2", "User-Agent: curl/8\r\n", "curl", "", "127.0.0.1"},
+            {"/3", "User-Agent: Wget/1\r\n", "Wget", "", "127.0.0.1"},
+            {"/4", "User-Agent: Wget/1\r\nX-Forwarded-For: 198.18.0.1\r\n", "Wget", "", "198.18.0.1"},
+            {"/5", "User-Agent: Wget/1\r\nX-Forwarded-For: 198.18.0.2\r\n", "Wget", "", "198.18.0.2"},
+            {"/6", "user-agent: Wget/1\r\nx-forwarded-for: 198.18.0.1\r\nX-Forwarded-For: 198.18.0.3\r\n", "Wget", "",
+             "198.18.0.3"},
+            {"/7", "Referer: https://www.a.example/x?y\r\nUser-Agent: Wget/1\r\n", "Wget", "a.example", "127.0.0.1"},
+            {"/8", "Referer: https://b.example\r\nReferer: https://c.example\r\n", "", "b.example", "127.0.0.1"},
+            {"/9", "", "", "", "127.0.0.1"}};
+        world.analytics.prepare().value(); // so that no request is recorded on a thread apart
+        std::string pipelined;
+        Rude_Client other(world.port()); // where there are several connections they are told together
+        Rude_Client client(world.port());
+        for (auto const& visit : visits) {
+            CHECK(client.get(visit.path, visit.headers).status == 404);
+            pipelined += "GET " + visit.path + "0 HTTP/1.1\r\nHost: a\r\n" + visit.headers + "\r\n";
+        }
+        client.send(pipelined);
+        for (std::size_t i = 0; i < visits.size(); ++i) {
+            CHECK(client.receive().status == 404);
+            CHECK(other.get("/").status == 200);
+        }
+        world.server.stop();
+        world.cache.flush().value();
+        auto const now = world.cache.clock()->now();
+        std::map<std::string, std::string> stored; // by path
+        for (auto const& event : testing::stored_events(world.memory))
+            stored[testing::member(event, "path")] = event;
+        auto const in_quotes = [](std::string const& text) { return text.empty() ? text : '"' + text + '"'; };
+        for (auto const& visit : visits)
+            for (auto const& path : {visit.path, visit.path + "0"}) {
+                CAPTURE(path);
+                auto const event = stored[in_quotes(path)];
+                CHECK(testing::member(event, "user_agent_normalised") == in_quotes(visit.agent));
+                CHECK(testing::member(event, "referrer_domain") == in_quotes(visit.referrer));
+                CHECK(testing::member(event, "ip_hash") == in_quotes(world.analytics.visitor_hash(visit.client, now)));
+            }
+    }
+
+    TEST_CASE("a connection that lasts beyond midnight is another visitor on the new day") {
+        auto const clock = std::make_shared<Manual_Clock>(testing::time_at("2026-02-13T23:59:59"));
+        auto options = with_mode(Recording_Mode::buffered);
+        options.clock = clock;
+        World world(options);
+        world.analytics.prepare().value(); // both salts, so that no request is recorded on a thread apart
+        Rude_Client client(world.port());
+        CHECK(client.get("/evening").status == 404);
+        CHECK(client.get("/evening").status == 404);
+        testing::wait_until([&] { return world.counts().at("recorded") == 2; });
+        clock->advance(1s);
+        CHECK(client.get("/morning").status == 404);
+        CHECK(client.get("/morning").status == 404);
+        world.server.stop();
+        world.cache.flush().value();
+        auto const hash_at = [&](char const* time) {
+            return '"' + world.analytics.visitor_hash("127.0.0.1", testing::time_at(time)) + '"';
+        };
+        CHECK(hash_at("2026-02-13T12:00") != hash_at("2026-02-14T12:00"));
+        auto const events = testing::stored_events(world.memory);
+        REQUIRE(events.size() == 4);
+        for (auto const& event : events)
+            CHECK(testing::member(event, "ip_hash") ==
+                  hash_at(testing::member(event, "path") == R"("/evening")" ? "2026-02-13T12:00" : "2026-02-14T12:00"));
     }
 }

@@ -753,6 +753,33 @@ TEST_SUITE("server/server") {
         CHECK(options.counters->of(Refusal::crowded_out) == 1);
     }
 
+    TEST_CASE("a connection lends its memo, and is not gone before its last request is told of") {
+        Server_Options options;
+        options.threads = 1;
+        options.max_connections = 1;
+        std::atomic<bool> was_lent{false};
+        std::atomic<std::uint64_t> open{0};
+        auto const server = Server::start(
+                                {}, echo,
+                                [&](Request_View const& view) {
+                                    if (view.target != "/half")
+                                        return;
+                                    was_lent = view.memo != nullptr;
+                                    open = options.counters->open.load();
+                                },
+                                options)
+                                .value();
+        Rude_Client half(server.address().port);
+        half.send("POST /half HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+        CHECK(half.receive().status == 100);
+        Rude_Client other(server.address().port); // takes its place
+        CHECK(other.get("/other").status == 200);
+        CHECK(half.receive().status == 503);
+        testing::wait_until([&] { return open != 0; });
+        CHECK(open == 2);
+        CHECK(was_lent);
+    }
+
     TEST_CASE("bodies that come in take no more memory together than they may, at the cost of the largest crowd") {
         Server_Options options;
         options.threads = 1;
@@ -918,6 +945,7 @@ TEST_SUITE("server/server") {
                               ++heard;
                               targets.emplace(view.target);
                               CHECK(view.user_agent == "Agent/1");
+                              CHECK(view.memo == nullptr); // its connection goes on meanwhile
                               CHECK(view.timestamp == from_millis(1'770'991'509'000));
                           },
                           options)

@@ -55,9 +55,10 @@ class Day_Salts {
     Day_Salts(Storage& storage, Event_Log<Storage>& log)
         : storage_(storage), log_(log), mine_([] { return std::make_unique<Known_Salts>(); }) {}
 
-    /// The salt of the period that an instant lies in; created if nobody did yet.
+    /// The period that an instant lies in, with its salt; that is created if nobody did yet.
+    /// @return good as long as this object, and in this process
     /// @errors what the storage says
-    [[nodiscard]] auto salt_of(Utc_Time time) -> Result<std::optional<Sip_Key>> {
+    [[nodiscard]] auto period_of(Utc_Time time) -> Result<Salt_Period const*> {
         auto& mine = mine_.get();
         auto const* period = mine.last_used.load(std::memory_order_acquire);
         if (period == nullptr || !period->contains(time)) {
@@ -67,18 +68,18 @@ class Day_Salts {
             period = *found;
             mine.last_used.store(period, std::memory_order_release);
         }
-        return period->salt;
+        return period;
     }
 
     /// The same for those who must not wait for a storage that fails: then it is left to prepare() to try again.
     /// @errors what the storage says; unavailable if the last try failed
-    [[nodiscard]] auto salt_unless_failing(Utc_Time time) -> Result<std::optional<Sip_Key>> {
+    [[nodiscard]] auto period_unless_failing(Utc_Time time) -> Result<Salt_Period const*> {
         if (auto const& mine = mine_.get(); mine.failing.load(std::memory_order_relaxed) && !mine.knows(time))
             return fail(Errc::unavailable, "the salt of the day could not be read a moment ago");
-        return salt_of(time);
+        return period_of(time);
     }
 
-    /// Does salt_unless_failing() answer without asking the storage?
+    /// Does period_unless_failing() answer without asking the storage?
     [[nodiscard]] auto is_at_hand(Utc_Time time) const -> bool {
         auto const& mine = mine_.get();
         return mine.knows(time) || mine.failing.load(std::memory_order_relaxed);
@@ -101,7 +102,7 @@ class Day_Salts {
 
     /// Takes the salt of the period of `now` from the storage if it is there; writes nothing.
     void load(Utc_Time now) {
-        if (auto const stored = read(period_of(now)); stored && *stored)
+        if (auto const stored = read(period_at(now)); stored && *stored)
             (void)mine_.get().keep(**stored);
     }
 
@@ -153,7 +154,7 @@ class Day_Salts {
     auto fetch(Utc_Time time) -> Result<Salt_Period> {
         if (auto const stored = log_.store_settings(); !stored)
             return stored.error();
-        auto const period = period_of(time);
+        auto const period = period_at(time);
         auto stored = read(period);
         if (!stored)
             return stored.error();
@@ -173,7 +174,7 @@ class Day_Salts {
         return **stored;
     }
 
-    [[nodiscard]] auto period_of(Utc_Time time) const -> Salt_Period {
+    [[nodiscard]] auto period_at(Utc_Time time) const -> Salt_Period {
         return Salt_Period::containing(time, log_.settings().salt_period);
     }
     [[nodiscard]] auto key_of(Salt_Period const& period) const -> Storage_Key {

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_event.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_record.hpp>
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
-#include <memfs_cache/namespaces/analytics/referrer.hpp>
-#include <memfs_cache/namespaces/analytics/request_view.hpp>
-#include <memfs_cache/namespaces/analytics/user_agent.hpp>
+#include <memfs_cache/namespaces/analytics/client_memo.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -18,19 +14,6 @@
 #include <string_view>
 
 namespace memfs_cache {
-
-/// A 64-bit number as 16 hex digits held in place, or nothing: ids of events, and hashes of visitors.
-class Hex_Number {
-  public:
-    Hex_Number() = default;
-    explicit Hex_Number(std::uint64_t number) noexcept : size_(16) { write_hex(text_.data(), number, 16); }
-    [[nodiscard]] auto view() const noexcept -> std::string_view { return {text_.data(), size_}; }
-    [[nodiscard]] explicit operator bool() const noexcept { return size_ > 0; }
-
-  private:
-    std::array<char, 16> text_;
-    std::uint8_t size_ = 0;
-};
 
 /// Id of a recorded event; empty if nothing was recorded.
 using Event_Id = Hex_Number;
@@ -65,29 +48,40 @@ struct Event_Intake {
     std::optional<Client_Address> client; ///< to be hashed, then forgotten
     std::string_view user_agent;          ///< as sent; an input of the visitor's hash
 
-    /// What a client can choose (target, method, ids in paths) never makes it fail: what is not fit is left out.
+    /// All but who sent it. What a client can choose (target, method, ids in paths) never makes it fail: what is not fit
+    /// is left out.
     /// @errors invalid_argument for a duration or status that no host measures
-    /// Cost    nothing is allocated; about 0.3 microseconds
-    [[nodiscard]] auto take(Request_View const& request, Trusted_Proxies const& trusted, User_Agent_Cache& agents)
-        -> Result<void>;
+    /// Cost    nothing is allocated; about 0.1 microseconds
+    [[nodiscard]] auto take(Request_View const& request) -> Result<void>;
+    /// Who sent it: the other half of a request.
+    /// Cost    nothing is allocated; about 0.2 microseconds
+    void take_client(Request_View const& request, Trusted_Proxies const& trusted, User_Agent_Cache& agents) noexcept;
+    /// What take_client() and set_visitor() have made of an earlier request of the same client.
+    /// @param  known  `record` refers to it from now on
+    void set_client(Client_Facts const& known) noexcept;
 
     /// @errors invalid_argument naming the field; too_large for own fields of more than 4096 bytes, other texts of more
     ///         than 256. A path is cut at 2048 bytes.
     [[nodiscard]] auto take(Analytics_Event const& event) -> Result<void>;
 
     void set_visitor(std::uint64_t hash) noexcept {
-        visitor_ = Hex_Number(hash);
-        record.ip_hash = visitor_.view();
+        facts_.visitor = Hex_Number(hash);
+        record.ip_hash = facts_.visitor.view();
     }
+    void leave_out_country() noexcept {
+        facts_.country = {};
+        record.country = {};
+    }
+    /// As they were made here.
+    [[nodiscard]] auto facts() const noexcept -> Client_Facts const& { return facts_; }
 
   private:
+    void set_agent(User_Agent agent) noexcept;
     void set_country(std::string_view country) noexcept;
     void set_path(std::string_view path) noexcept;
     void set_referrer(Referrer_Domain const& domain) noexcept;
 
-    Referrer_Domain referrer_;
-    std::array<char, 2> country_;
-    Hex_Number visitor_;
+    Client_Facts facts_;
     std::string extra_;
 };
 

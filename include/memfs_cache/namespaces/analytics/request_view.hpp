@@ -9,6 +9,8 @@
 
 namespace memfs_cache {
 
+class Client_Memo;
+
 /// One served request as a host sees it: the input of Analytics::record_request. Everything is borrowed for the call,
 /// and everything that could identify a person is an input only: it is hashed, normalised or dropped, never stored.
 /// Each member has an initialiser, so that a caller may leave it out without a warning.
@@ -30,6 +32,7 @@ struct Request_View {
     std::string_view transfer_id{};
     std::string_view token_id{};
     std::optional<Utc_Time> timestamp{}; ///< of the request; now if absent
+    Client_Memo* memo = nullptr;         ///< kept by the host beside the connection, for this call's use alone; or none
 };
 
 } // namespace memfs_cache

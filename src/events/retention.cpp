@@ -10,10 +10,6 @@
 namespace memfs_cache {
 namespace {
 
-void append_member(std::string& out, std::string_view mark, std::uint64_t number) {
-    out.append(mark);
-    append_json_number(out, number);
-}
 void append_member(std::string& out, std::string_view mark, Utc_Time time) {
     out.append(mark);
     append_json_number(out, to_millis(time));
@@ -56,7 +52,6 @@ auto Purge_Mark::to_json() const -> std::string {
             out += ',';
         out.append("\"").append(half_hour_text(index)).append("\":{");
         append_member(out, R"("at":)", window.at);
-        append_member(out, R"(,"events":)", window.events);
         if (!window.files.empty()) {
             out.append(R"(,"files":[)");
             for (auto const& file : window.files) {
@@ -86,7 +81,7 @@ auto Purge_Mark::from_json(std::string_view text) -> Result<Purge_Mark> {
             break;
         }
         Member_Reader of(value.get_object());
-        Purged_Window window{time_in(of, "at"), of.unsigned_number("events"), {}};
+        Purged_Window window{time_in(of, "at"), {}};
         if (value.get_object().contains("files"))
             for (auto const& file : of.array("files")) {
                 if (!file.is_string())

@@ -138,6 +138,18 @@ class Late_Marks {
         return {};
     }
 
+    /// Names of the marks that touch [start, end).
+    [[nodiscard]] auto names(Utc_Time start, Utc_Time end) const -> Result<std::vector<Late_Mark_Name>> {
+        std::vector<Late_Mark_Name> found;
+        auto const walked = each_name(start, end, [&](std::string const&, Late_Mark_Name const& name) -> Result<void> {
+            found.push_back(name);
+            return {};
+        });
+        if (!walked)
+            return walked.error();
+        return found;
+    }
+
     /// Half-hours in [start, end) that some mark touches, in order, once each.
     [[nodiscard]] auto marked_windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
         std::map<Base_Window, bool> found;

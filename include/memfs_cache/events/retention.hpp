@@ -33,7 +33,6 @@ struct Retention_Policy {
 /// What was deleted of a half-hour, or is being deleted.
 struct Purged_Window {
     Utc_Time at; ///< when that began
-    std::uint64_t events = 0;
     /// Names of the files of one event each, of which nothing else says that the saved window counts them.
     std::set<std::string> files;
 };
@@ -108,8 +107,7 @@ class Purge_Marks {
                 if (!mark)
                     return mark.error();
                 auto& known =
-                    mark->windows.try_emplace(window.index_in_day(), Purged_Window{purged.at, 0, {}}).first->second;
-                known.events += purged.events;
+                    mark->windows.try_emplace(window.index_in_day(), Purged_Window{purged.at, {}}).first->second;
                 known.files.insert(purged.files.begin(), purged.files.end());
                 return std::optional(mark->to_json());
             });

@@ -94,7 +94,10 @@ class LETS_Aggregator {
     [[nodiscard]] auto lost_states() const noexcept -> std::uint64_t { return lost_states_.load(); }
 
     /// Forgets the saved window and builds it again. From the same raw events come the same bytes.
+    /// @errors not_found if raw events that it counts were purged; then nothing is forgotten
     [[nodiscard]] auto rebuild(Window const& window) -> Result<Answer> {
+        if (auto const there = can_rebuild(window); !there)
+            return there.error();
         {
             Guard const guard(*this, window);
             if (auto const erased = storage_.erase(key_of(window), Precondition::none()); !erased)
@@ -108,6 +111,27 @@ class LETS_Aggregator {
             latest_.erase(window.type()); // the copy may be gone or wrong as well
         }
         return query(window);
+    }
+
+    /// Can a window be built again from what is there? Windows below it are built on the way.
+    /// @errors not_found if raw events that it counts were purged; as query()
+    [[nodiscard]] auto can_rebuild(Window const& window) -> Result<void> {
+        if (child_type(window.type())) {
+            auto const children = active_children(window);
+            if (!children)
+                return children.error();
+            for (auto const& child : *children)
+                if (auto const part = answer(child); !part)
+                    return part.error();
+            return {};
+        }
+        auto const purged = log_.purged(Base_Window::containing(window.start()));
+        if (!purged)
+            return purged.error();
+        if (*purged)
+            return fail(Errc::not_found, "the raw events of " + window.key() +
+                                             " were purged; it cannot be built again and stays as it is");
+        return {};
     }
 
     /// The newest window of a level that has events; the current one, empty, if there are none at all.
@@ -171,7 +195,7 @@ class LETS_Aggregator {
         return written->state == Put_State::applied;
     }
 
-    /// Windows of a type that touch [start, end) and have raw events, a mark, or are saved, also those below them; in
+    /// Windows of a type that touch [start, end) and have raw events, had some that were purged, a mark, or are saved, also those below them; in
     /// order. Found by listing, so that a year with three active days costs three days.
     [[nodiscard]] auto active_windows(Window_Type type, Utc_Time start, Utc_Time end) const
         -> Result<std::vector<Window>> {
@@ -185,6 +209,11 @@ class LETS_Aggregator {
         if (!marked)
             return marked.error();
         for (auto const base : *marked)
+            starts.insert(Window::containing(type, base.start()).start());
+        auto const purged = log_.purged_windows(start, end);
+        if (!purged)
+            return purged.error();
+        for (auto const base : *purged)
             starts.insert(Window::containing(type, base.start()).start());
         for (auto level = std::optional(type); level; level = child_type(*level)) {
             auto const prefix = log_.paths().data_prefix() + "aggregations/";
@@ -455,15 +484,53 @@ class LETS_Aggregator {
         Read_State state;
         auto const base = Base_Window::containing(head.window.start());
         (void)log_.compose(base); // where that fails it is read as it is
-        auto const any = fold(base, state, summary);
+        auto any = fold(base, state, summary);
         if (!any)
             return any.error();
+        // Asked behind the reading: what a purge deletes it has written down before.
+        auto const purged = log_.purged(base);
+        if (!purged)
+            return purged.error();
+        if (*purged) {
+            if (auto const begun = begin_with_saved(head, state, summary); !begun)
+                return begun.error();
+            if (auto const added = fold(base, state, summary); !added)
+                return added.error();
+            any = true;
+        }
         // What is saved must not outlast the events that it counts.
         if (auto const safe = log_.sync(); !safe)
             return safe.error();
         head.computed_at = std::max(head.computed_at, state.newest_at);
         head.sources = "\"covers\":" + state.covers_json();
         return *any;
+    }
+
+    /// Of a half-hour whose raw events were purged only the saved window knows: what came since is added to it.
+    auto begin_with_saved(Saved_Window_Head& head, Read_State& state, Summary& summary) const -> Result<void> {
+        auto const key = key_of(head.window);
+        auto const object = storage_.get(key);
+        if (!object)
+            return object.error();
+        if (!*object)
+            return fail(Errc::not_found, "the raw events of " + head.window.key() +
+                                             " were purged and its saved window is gone; restore " + key.str() +
+                                             " from a copy");
+        auto const parsed = parse_object((*object)->bytes, key.str());
+        if (!parsed)
+            return parsed.error();
+        auto const saved = read_saved_head(*parsed, head.window);
+        if (!saved)
+            return saved.error();
+        auto counted = Summary::from_object(*parsed);
+        Member_Reader reader(*parsed);
+        auto covered = Read_State::of_purged(reader.object("covers"));
+        if (!counted || !covered || !reader.good())
+            return fail(Errc::corrupt_data, key.str() + " cannot be read; restore it from a copy");
+        head.computed_at = std::max(head.computed_at, saved->computed_at);
+        summary = *std::move(counted);
+        state = *std::move(covered);
+        return {};
     }
 
     auto sum_children(Window const& window, Saved_Window_Head& head, Summary& summary) -> Result<bool> {

@@ -354,6 +354,13 @@ class Question_Desk {
                 return read.error();
             sum.computed_at = std::max(sum.computed_at, state.newest_at);
         }
+        // Asked behind the reading: what a purge deletes it has written down before.
+        auto const purged = log_.purged_windows(start, end);
+        if (!purged)
+            return purged.error();
+        if (!purged->empty())
+            return fail(Errc::not_found, "raw events of " + window.key() +
+                                             " were purged: what was not asked about them before nobody can answer");
         return sum;
     }
 

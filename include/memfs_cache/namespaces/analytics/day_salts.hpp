@@ -36,6 +36,8 @@ struct Salt_Period {
 };
 
 [[nodiscard]] auto salt_text(Sip_Key const& salt) -> std::string;
+/// What takes the place of a salt that was destroyed.
+inline constexpr std::string_view salt_tombstone = R"({"tombstone":true})";
 /// @return nothing if the salt was destroyed and a tombstone stands in its place
 /// @errors corrupt_data
 [[nodiscard]] auto parse_salt(std::string_view text) -> Result<std::optional<Sip_Key>>;
@@ -98,6 +100,50 @@ class Day_Salts {
         if (!next)
             return next.error();
         return {};
+    }
+
+    /// Destroys the salts of periods that nobody needs any more: a tombstone takes the place of each, for ever.
+    /// @param  may_go   (start, end) -> Result<bool>: is that so of a period?
+    /// @param  dry_run  destroys none
+    /// @return the keys of those that were, or would be, destroyed
+    /// @errors what the storage and `may_go` say; conflict if somebody else changes a salt
+    template <class MayGo>
+    auto destroy(MayGo&& may_go, bool dry_run) -> Result<std::vector<std::string>> {
+        std::vector<std::string> destroyed;
+        auto const prefix = log_.paths().under("salts/x").str();
+        auto const folder = prefix.substr(0, prefix.size() - 1);
+        auto const keys = files_list(storage_, folder);
+        if (!keys)
+            return keys.error();
+        for (auto const& key : *keys) {
+            auto const first = Base_Window::parse(key.substr(folder.size(), 10).append("T00:00"));
+            auto const period = first ? std::optional(period_of(first->start())) : std::nullopt;
+            if (!period || key_of(*period).str() != key)
+                continue;
+            auto const object = storage_.get(Storage_Key(key));
+            if (!object)
+                return object.error();
+            auto const salt = *object ? parse_salt((*object)->bytes) : std::optional<Sip_Key>();
+            if (!salt)
+                return fail(salt.error().code, key + ": " + salt.error().context);
+            if (!*salt)
+                continue;
+            auto const goes = may_go(period->start, period->end);
+            if (!goes)
+                return goes.error();
+            if (!*goes)
+                continue;
+            if (!dry_run) {
+                auto const written = storage_.put(Storage_Key(key), salt_tombstone,
+                                                  Precondition::only_if((*object)->version), {.owner_only = true});
+                if (!written)
+                    return written.error();
+                if (written->state != Put_State::applied)
+                    return fail(Errc::conflict, key + " is being changed; purge again");
+            }
+            destroyed.push_back(key);
+        }
+        return destroyed;
     }
 
     /// Takes the salt of the period of `now` from the storage if it is there; writes nothing.

@@ -32,6 +32,9 @@ auto add_costs(CLI::App& app) -> Subcommand;
 auto add_export(CLI::App& app) -> Subcommand;
 auto add_probe(CLI::App& app) -> Subcommand;
 auto add_verify(CLI::App& app) -> Subcommand;
+auto add_purge(CLI::App& app) -> Subcommand;
+auto add_rebuild(CLI::App& app) -> Subcommand;
+auto add_hold(CLI::App& app) -> Subcommand;
 
 /// How a storage is named, for help texts.
 inline constexpr char storage_urls[] = "memory: | disk:PATH | sqlite:PATH | s3://bucket/prefix?...";

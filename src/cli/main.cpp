@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
         app.require_subcommand(1);
         std::vector<std::pair<CLI::App*, Subcommand>> commands;
         for (auto* add : {&add_serve, &add_import, &add_query, &add_series, &add_pulse, &add_tokens, &add_costs,
-                          &add_export, &add_probe, &add_verify}) {
+                          &add_export, &add_probe, &add_verify, &add_purge, &add_rebuild, &add_hold}) {
             auto run = (*add)(app);
             commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
         }

@@ -32,6 +32,7 @@ auto to_json(Verify_Report const& report) -> boost::json::object {
             {"windows", report.windows},
             {"windows_due", report.windows_due},
             {"windows_older", report.windows_older},
+            {"windows_purged", report.windows_purged},
             {"unknown_windows", report.unknown_windows},
             {"problem_count", report.problem_count},
             {"repaired_count", report.repaired_count},
@@ -51,6 +52,8 @@ void show(Verify_Report const& report) {
     number("windows due", report.windows_due);
     if (report.windows_older > 0)
         number("windows older", report.windows_older);
+    if (report.windows_purged > 0)
+        number("windows purged", report.windows_purged);
     if (report.unknown_windows > 0)
         number("windows unknown", report.unknown_windows);
     for (auto const& problem : report.problems)

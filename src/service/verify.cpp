@@ -276,6 +276,7 @@ class Verifier {
         report_.windows += checked->right;
         report_.windows_due += checked->due;
         report_.windows_older += checked->older;
+        report_.windows_purged += checked->purged;
         return {};
     }
 

@@ -189,6 +189,7 @@ class Event_Log {
     [[nodiscard]] auto settings() const -> Log_Settings { return writer().settings().get(); }
     /// Makes sure that what every process must agree on lies in the store; done by whoever writes first.
     [[nodiscard]] auto store_settings() -> Result<void> { return writer().settings().store(); }
+    [[nodiscard]] auto storage() const noexcept -> Storage& { return storage_; }
     [[nodiscard]] auto paths() const noexcept -> Log_Paths const& { return paths_; }
     [[nodiscard]] auto ledger() noexcept -> Ledger<Storage>& { return ledger_; }
     [[nodiscard]] auto late_marks() noexcept -> Late_Marks<Storage>& { return late_marks_; }
@@ -263,6 +264,26 @@ class Event_Log {
         if (auto const erased = storage_.erase(paths_.manifest(writer), Precondition::none()); !erased)
             return erased.error();
         return {};
+    }
+
+    /// Seals the half-hours of [start, end) that have been over for an hour, and removes what was sealed an hour ago: at
+    /// once what is otherwise done by and by.
+    /// @errors the first that was met; it keeps no other half-hour from it
+    /// Cost    a few lists for each half-hour with events, and a read of what is not sealed yet
+    [[nodiscard]] auto seal(Utc_Time start, Utc_Time end) -> Result<void> {
+        auto const ripe = clock_->now() - settings().grace - options_.seals.patience - Base_Window::length;
+        auto const windows = reader_.windows(start, std::min(end, ripe));
+        if (!windows)
+            return windows.error();
+        Result<void> outcome;
+        auto by = sealer();
+        for (auto const window : *windows) {
+            auto const sealed = by.seal(window);
+            auto const removed = sealed ? by.remove_sealed(window) : sealed.error();
+            if (!removed && outcome)
+                outcome = removed.error();
+        }
+        return outcome;
     }
 
     /// Finds what writers that died left unmarked, marks it and forgets them. Safe on a living writer.

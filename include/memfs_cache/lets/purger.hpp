@@ -62,9 +62,9 @@ purge_record(Purge_Options const& options, Purge_Report const& report, Utc_Time 
 template <StorageBackend Storage, class Aggregator>
 class Purger {
   public:
-    Purger(Storage& storage, Event_Log<Storage>& log, Aggregator& aggregator, Purge_Options options)
-        : storage_(storage), log_(log), aggregator_(aggregator), options_(std::move(options)),
-          reader_(storage, log.paths()) {}
+    Purger(Event_Log<Storage>& log, Aggregator& aggregator, Purge_Options options)
+        : storage_(log.storage()), log_(log), aggregator_(aggregator), options_(std::move(options)),
+          reader_(storage_, log.paths()) {}
 
     /// @param  salts  (Purge_Report&, may_go) -> Result<void>: destroys, unless it is a dry run, what else belongs to raw
     ///                events of a range [start, end) for which `may_go(start, end)` gives true, a Result<bool>

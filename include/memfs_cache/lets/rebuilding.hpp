@@ -68,8 +68,7 @@ struct Refresh_Report {
 /// @errors what the storage says. A window that cannot be built is left as it is.
 /// Cost    a list for each thousand marks, a get of 512 bytes of each window that has some, and the building
 template <StorageBackend Storage, class Aggregator>
-[[nodiscard]] auto
-refresh_due(Storage const& storage, Event_Log<Storage>& log, Aggregator& aggregator, std::size_t limit)
+[[nodiscard]] auto refresh_due(Event_Log<Storage>& log, Aggregator& aggregator, std::size_t limit)
     -> Result<Refresh_Report> {
     (void)log.flush();
     auto const marks = log.late_marks().names(earliest_time, log.clock()->now() + fresh_for);
@@ -100,7 +99,7 @@ refresh_due(Storage const& storage, Event_Log<Storage>& log, Aggregator& aggrega
             report.more = true;
             break;
         }
-        auto const saved = storage.get(aggregator.key_of(window), Byte_Range{0, Window_Position::longest_text});
+        auto const saved = log.storage().get(aggregator.key_of(window), Byte_Range{0, Window_Position::longest_text});
         if (!saved)
             return saved.error();
         auto const there = *saved ? Window_Position::read((*saved)->bytes, window.type()) : std::nullopt;

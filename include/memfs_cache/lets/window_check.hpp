@@ -55,9 +55,10 @@ class Without_Windows {
 
 /// What came of looking at the saved windows of a namespace.
 struct Window_Check_Report {
-    std::uint64_t right = 0; ///< that hold what their events make, byte for byte
-    std::uint64_t due = 0;   ///< that marks have overtaken: built again when they are asked for, and so not wrong
-    std::uint64_t older = 0; ///< in the form of an older version: read, but not compared
+    std::uint64_t right = 0;  ///< that hold what their events make, byte for byte
+    std::uint64_t due = 0;    ///< that marks have overtaken: built again when they are asked for, and so not wrong
+    std::uint64_t older = 0;  ///< in the form of an older version: read, but not compared
+    std::uint64_t purged = 0; ///< of which the raw events are gone, so that nothing is left to compare them with
 };
 
 namespace detail {
@@ -83,6 +84,18 @@ template <StorageBackend Storage, StorageBackend Scratch>
     return std::string(is_right ? "" : "has a state that is damaged");
 }
 
+/// Copies an object, if it is there.
+template <StorageBackend Storage, StorageBackend Scratch>
+[[nodiscard]] auto copy_as_it_is(Storage const& storage, Scratch& scratch, std::string const& key) -> Result<void> {
+    auto const bytes = read(storage, key);
+    if (!bytes)
+        return bytes.error();
+    if (!*bytes)
+        return {};
+    auto const taken = scratch.put(Storage_Key(key), **bytes, Precondition::none());
+    return taken ? Result<void>() : taken.error();
+}
+
 } // namespace detail
 
 /// Builds every saved window of a namespace again, from the events on, and compares the bytes.
@@ -103,7 +116,10 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
         return log.error();
     LETS_Aggregator<Scratch, Event, Summary> aggregator(scratch, **log);
 
-    enum class Finding { right, due, older, gone, wrong };
+    auto const beside = [](std::string const& key, std::string_view file) {
+        return key.substr(0, key.rfind('/') + 1).append(file);
+    };
+    enum class Finding { right, due, older, purged, gone, wrong };
     auto const compare = [&](Window const& window, std::string const& key, std::string& what) -> Result<Finding> {
         auto const saved = read(storage, key);
         if (!saved)
@@ -120,9 +136,24 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
             return revision.error();
         if ((*view)->head.revision < *revision)
             return Finding::due;
+        if (window.type() == Window_Type::half_hour) {
+            auto const purged = (*log)->purged(Base_Window::containing(window.start()));
+            if (!purged)
+                return purged.error();
+            if (*purged) { // nothing else knows what was in it; those above it are built from it
+                auto taken = detail::copy_as_it_is(storage, scratch, key);
+                if (taken && !(*view)->state_file.empty())
+                    taken = detail::copy_as_it_is(storage, scratch, beside(key, (*view)->state_file));
+                if (!taken)
+                    return taken.error();
+                return Finding::purged;
+            }
+        }
         if ((*view)->head.version < saved_form<Summary, Event>)
             return Finding::older;
         if (auto const answer = aggregator.query(window); !answer) {
+            if (answer.error().code == Errc::not_found)
+                return Finding::purged;
             what = "cannot be built again: " + answer.error().message();
             return Finding::wrong;
         }
@@ -134,7 +165,7 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
             return Finding::wrong;
         }
         if (auto const file = (*view)->state_file; !file.empty()) {
-            auto const fault = detail::fault_of_state(storage, scratch, key.substr(0, key.rfind('/') + 1).append(file));
+            auto const fault = detail::fault_of_state(storage, scratch, beside(key, file));
             if (!fault)
                 return fault.error();
             what = *fault;
@@ -157,6 +188,7 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
             if (!found)
                 return found.error();
             report.right += *found == Finding::right ? 1U : 0U;
+            report.purged += *found == Finding::purged ? 1U : 0U;
             report.due += *found == Finding::due ? 1U : 0U;
             report.older += *found == Finding::older ? 1U : 0U;
             if (*found == Finding::wrong)

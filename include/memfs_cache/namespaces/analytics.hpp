@@ -4,6 +4,7 @@
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/core/siphash.hpp>
 #include <memfs_cache/lets/question_desk.hpp>
+#include <memfs_cache/lets/rebuilding.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_event.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
 #include <memfs_cache/namespaces/analytics/client_address.hpp>
@@ -236,6 +237,33 @@ class Analytics {
         if (!window)
             return window.error();
         return shown(aggregator_.rebuild(*window));
+    }
+
+    /// Deletes what the policy lets go: raw events with the salts of their visitors, and saved windows. What raw events are
+    /// left is sealed, as far as that can be done.
+    /// @see Purger
+    [[nodiscard]] auto purge(Purge_Options const& options) -> Result<Purge_Report> {
+        Purger purger(*log_, aggregator_, options);
+        auto report = purger.run([&](Purge_Report& so_far, auto const& may_go) -> Result<void> {
+            auto destroyed = salts_.destroy(may_go, options.dry_run);
+            if (!destroyed)
+                return destroyed.error();
+            so_far.salts = *std::move(destroyed);
+            return {};
+        });
+        if (report && !options.dry_run)
+            (void)log_->seal(earliest_time, latest_time);
+        return report;
+    }
+    /// Builds all saved windows again that touch [start, end).
+    /// @see rebuild_windows
+    [[nodiscard]] auto rebuild_range(Utc_Time start, Utc_Time end, bool dry_run = false) -> Result<Rebuild_Report> {
+        return rebuild_windows(*log_, aggregator_, start, end, dry_run);
+    }
+    /// Builds saved windows again that late events have overtaken.
+    /// @see memfs_cache::refresh_due
+    [[nodiscard]] auto refresh_due(std::size_t limit) -> Result<Refresh_Report> {
+        return memfs_cache::refresh_due(*log_, aggregator_, limit);
     }
 
     /// The hash under which an address is counted at a time; "" if it is no address, visitors are not counted, or the

@@ -6,7 +6,7 @@
 #include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/events/event_log.hpp>
-#include <memfs_cache/lets/aggregator.hpp>
+#include <memfs_cache/lets/rebuilding.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
 #include <memfs_cache/namespaces/tokens/action_claims.hpp>
 #include <memfs_cache/namespaces/tokens/block_keeper.hpp>
@@ -283,6 +283,24 @@ class Tokens {
         if (!done)
             return done.error();
         return found;
+    }
+
+    /// Deletes what the policy lets go: raw events and saved windows; of tokens themselves nothing. What raw events are
+    /// left is sealed, as far as that can be done.
+    /// @see Purger
+    [[nodiscard]] auto purge(Purge_Options const& options) -> Result<Purge_Report> {
+        Purger purger(*log_, aggregator_, options);
+        auto report = purger.run([](Purge_Report&, auto const&) -> Result<void> { return {}; });
+        if (report && !options.dry_run)
+            (void)log_->seal(earliest_time, latest_time);
+        return report;
+    }
+    /// @see rebuild_windows, memfs_cache::refresh_due
+    [[nodiscard]] auto rebuild_range(Utc_Time start, Utc_Time end, bool dry_run = false) -> Result<Rebuild_Report> {
+        return rebuild_windows(*log_, aggregator_, start, end, dry_run);
+    }
+    [[nodiscard]] auto refresh_due(std::size_t limit) -> Result<Refresh_Report> {
+        return memfs_cache::refresh_due(*log_, aggregator_, limit);
     }
 
     /// The figures of every token in a window, such as ("daily", "2026-02-13").

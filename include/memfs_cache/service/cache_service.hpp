@@ -168,6 +168,55 @@ class Cache_Service {
         return with(open_tokens(ns_tokens), [](auto& handler) { return handler.list(); });
     }
 
+    // Upkeep, for a scheduler; any number of processes may do it at once
+
+    /// Deletes what the policy lets go of one namespace, or of all those that are open and those of the library that the
+    /// store has.
+    /// @param  by  who asks, for the record in the store
+    /// @return what was deleted, or would be in a dry run, of each namespace that keeps events
+    /// @errors as Purger::run; not_found for a namespace that is not open
+    [[nodiscard]] auto purge(std::optional<std::string_view> ns = std::nullopt,
+                             bool dry_run = false,
+                             std::optional<Retention_Policy> const& policy = std::nullopt,
+                             std::string const& by = {}) -> Result<std::map<std::string, Purge_Report>> {
+        Purge_Options const options{policy.value_or(options_.retention), dry_run, by};
+        return of_each<Purge_Report>(ns, [&](auto& handler) { return handler.purge(options); });
+    }
+    /// Builds the saved windows of a namespace again that touch [start, end).
+    /// @errors as rebuild_windows; not_found for a namespace that is not open, or keeps no events
+    [[nodiscard]] auto rebuild(std::string_view ns, Utc_Time start, Utc_Time end, bool dry_run = false)
+        -> Result<Rebuild_Report> {
+        auto reports =
+            of_each<Rebuild_Report>(ns, [&](auto& handler) { return handler.rebuild_range(start, end, dry_run); });
+        if (!reports)
+            return reports.error();
+        return std::move(reports->begin()->second);
+    }
+    /// Builds at most `limit` saved windows again that late events have overtaken, of all namespaces together.
+    /// @errors as memfs_cache::refresh_due
+    [[nodiscard]] auto refresh_due(std::size_t limit = 1000) -> Result<Refresh_Report> {
+        Refresh_Report total;
+        auto const done = of_each<Refresh_Report>(std::nullopt, [&](auto& handler) -> Result<Refresh_Report> {
+            auto part = handler.refresh_due(limit - total.rebuilt);
+            if (part) {
+                total.rebuilt += part->rebuilt;
+                total.more = total.more || part->more;
+            }
+            return part;
+        });
+        if (!done)
+            return done.error();
+        return total;
+    }
+    /// The holds of a namespace, which keep its events from being purged.
+    /// @errors invalid_argument for what is no namespace name
+    [[nodiscard]] auto holds(std::string_view ns) -> Result<Holds<Storage>> {
+        auto const name = Namespace_Name::parse(ns);
+        if (!name)
+            return name.error();
+        return Holds<Storage>(*storage_, Log_Paths(options_.root_prefix, *name));
+    }
+
     /// Opens a namespace with a handler, also one of an application's own, or gives the one that is open.
     /// @tparam Handler  a NamespaceHandler with open(Storage&, std::string_view root, Namespace_Name const&, Clock_Ptr,
     ///                  arguments...) -> Result<std::unique_ptr<Handler>>
@@ -246,6 +295,10 @@ class Cache_Service {
         virtual ~Any_Handler() = default;
         virtual auto flush() -> Result<void> = 0;
         virtual auto close() -> Result<void> = 0;
+        [[nodiscard]] virtual auto keeps_events() const -> bool = 0; ///< only then the next three mean something
+        virtual auto purge(Purge_Options const& options) -> Result<Purge_Report> = 0;
+        virtual auto rebuild_range(Utc_Time start, Utc_Time end, bool dry_run) -> Result<Rebuild_Report> = 0;
+        virtual auto refresh_due(std::size_t limit) -> Result<Refresh_Report> = 0;
         [[nodiscard]] virtual auto health() const -> Handler_Health = 0;
     };
     template <NamespaceHandler Handler>
@@ -255,11 +308,65 @@ class Cache_Service {
         [[nodiscard]] auto get() const noexcept -> Handler* { return handler_.get(); }
         auto flush() -> Result<void> override { return handler_->flush(); }
         auto close() -> Result<void> override { return handler_->close(); }
+        [[nodiscard]] auto keeps_events() const -> bool override { return has_upkeep; }
+        auto purge(Purge_Options const& options) -> Result<Purge_Report> override {
+            if constexpr (has_upkeep)
+                return handler_->purge(options);
+            else
+                return Purge_Report();
+        }
+        auto rebuild_range(Utc_Time start, Utc_Time end, bool dry_run) -> Result<Rebuild_Report> override {
+            if constexpr (has_upkeep)
+                return handler_->rebuild_range(start, end, dry_run);
+            else
+                return Rebuild_Report();
+        }
+        auto refresh_due(std::size_t limit) -> Result<Refresh_Report> override {
+            if constexpr (has_upkeep)
+                return handler_->refresh_due(limit);
+            else
+                return Refresh_Report();
+        }
         [[nodiscard]] auto health() const -> Handler_Health override { return handler_->health(); }
 
       private:
+        static constexpr bool has_upkeep = requires(Handler & handler) {
+            handler.purge(Purge_Options());
+            handler.rebuild_range(Utc_Time(), Utc_Time(), true);
+            handler.refresh_due(std::size_t{1});
+        };
         std::unique_ptr<Handler> handler_;
     };
+
+    /// What a call gives for each namespace that keeps events, or for one.
+    template <class Report, class Do>
+    auto of_each(std::optional<std::string_view> ns, Do&& run) -> Result<std::map<std::string, Report>> {
+        auto const stored = namespaces();
+        if (!stored)
+            return stored.error();
+        auto const has = [&](std::string_view name) {
+            return std::find(stored->begin(), stored->end(), name) != stored->end();
+        };
+        auto const wants = [&](std::string_view name) { return ns ? *ns == name : has(name); };
+        if (wants(ns_analytics))
+            if (auto const opened = open_analytics(ns_analytics); !opened)
+                return opened.error();
+        if (wants(ns_tokens))
+            if (auto const opened = open_tokens(ns_tokens); !opened)
+                return opened.error();
+        std::map<std::string, Report> reports;
+        for (auto const& [name, handler] : handlers()) {
+            if ((ns && name != *ns) || !handler->keeps_events())
+                continue;
+            auto report = run(*handler);
+            if (!report)
+                return fail(report.error().code, name + ": " + report.error().context);
+            reports.emplace(name, *std::move(report));
+        }
+        if (ns && reports.empty())
+            return fail(Errc::not_found, "namespace '" + std::string(*ns) + "' is not open here, or keeps no events");
+        return reports;
+    }
 
     /// The handler of a namespace, or why it cannot be had; nothing if the namespace is not open.
     template <class Handler>

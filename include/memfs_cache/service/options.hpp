@@ -24,6 +24,8 @@ struct Service_Options {
     Analytics_Options analytics;
     Tokens_Options tokens;
     Costs_Options costs;
+    /// retention_raw_days and retention_windows_days: what purge() goes by, unless it is told otherwise
+    Retention_Policy retention;
 };
 
 } // namespace memfs_cache

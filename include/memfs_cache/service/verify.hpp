@@ -29,6 +29,7 @@ struct Verify_Report {
     std::uint64_t windows = 0;         ///< saved ones that hold exactly what their events or days make
     std::uint64_t windows_due = 0;     ///< that late events or revised days have overtaken; built again when asked for
     std::uint64_t windows_older = 0;   ///< in the form of an older version: read, but not compared
+    std::uint64_t windows_purged = 0;  ///< of which the raw events are gone; not compared
     std::uint64_t unknown_windows = 0; ///< of handlers that this program does not know; not compared
 
     std::vector<Store_Problem> problems; ///< the first thousand

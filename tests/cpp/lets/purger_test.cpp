@@ -55,7 +55,7 @@ struct World {
             REQUIRE(log->flush());
         }
         auto try_purge(Purge_Options options = {}) -> Result<Purge_Report> {
-            Purger<Store, Aggregator> purger(world_.store, *log, aggregator, std::move(options));
+            Purger<Store, Aggregator> purger(*log, aggregator, std::move(options));
             return purger.run([](Purge_Report&, auto const&) -> Result<void> { return {}; });
         }
         auto purge(Purge_Options options = {}) -> Purge_Report { return try_purge(std::move(options)).value(); }
@@ -502,7 +502,7 @@ TEST_SUITE("lets/purger") {
             return Store::Verdict{};
         };
         auto const refresh = [&](std::size_t limit) {
-            return refresh_due(world.store, *process.log, process.aggregator, limit).value();
+            return refresh_due(*process.log, process.aggregator, limit).value();
         };
         auto const first = refresh(1);
         CHECK(first.rebuilt == 1);

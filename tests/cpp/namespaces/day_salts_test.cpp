@@ -148,6 +148,39 @@ TEST_SUITE("namespaces/analytics/day_salts") {
         CHECK_FALSE(site->health().degraded);
     }
 
+    TEST_CASE("salts go with the raw events of their day, for ever, and a late visitor of it stays unknown (H25)") {
+        Site site;
+        REQUIRE(site->record_request(visitor("198.18.0.1")));
+        site.clock().set(time_at("2026-02-14T10:00"));
+        REQUIRE(site->record_request(visitor("198.18.0.1", "2026-02-14T09:59")));
+        REQUIRE(site->flush());
+        auto const first = std::string(salts_prefix) + "2026-02-13.json";
+        site.clock().set(time_at("2026-05-15T00:00")); // 90 days behind the end of the first day
+        Site_Process purging(site.storage, time_at("2026-05-15T00:00"));
+        REQUIRE(site->close());
+        auto const dry = purging->purge({.dry_run = true}).value();
+        CHECK(dry.salts == std::vector{first});
+        CHECK(parse_salt(read(site.memory, first).value().value()).value().has_value());
+        Holds<Watched_Memory> holds(site.storage, Log_Paths("cache", Namespace_Name("analytics")));
+        REQUIRE(
+            holds.set({"case", "why", time_at("2026-02-13T23:30"), time_at("2026-02-14T00:00"), purging.clock->now()}));
+        CHECK(purging->purge({}).value().salts.empty());
+        CHECK(holds.release("case").value());
+        auto const real = purging->purge({}).value();
+        CHECK(real.salts == dry.salts);
+        CHECK(read(site.memory, first).value() ==
+              testing::documented("destroyed salt").substr(0, salt_tombstone.size()));
+        CHECK(salt_names(site.memory).contains("2026-02-14.json"));
+        CHECK(parse_salt(read(site.memory, std::string(salts_prefix) + "2026-02-14.json").value().value()).value());
+        CHECK(purging->purge({}).value().is_empty());
+
+        Site_Process late(site.storage, time_at("2026-05-15T00:00"));
+        REQUIRE(late->record_request(visitor("198.18.0.1")));
+        CHECK(late->aggregation("daily", "2026-02-13").value().total_requests == 2);
+        CHECK(late->aggregation("daily", "2026-02-13").value().unique_visitors == 1);
+        CHECK(late->visitor_hash("198.18.0.1", time_at("2026-02-13T14:05")).empty());
+    }
+
     TEST_CASE("a damaged salt is never replaced, and costs the visitor only") {
         for (std::string const text :
              {"", "{}", R"({"v":1,"salt":"00"})", R"({"v":1,"salt":"zz112233445566778899aabbccddeeff"})"}) {

@@ -104,10 +104,10 @@ auto operation(Route const& route) -> json::object {
     if (!route.body.empty())
         result["requestBody"] = request_body(route.body);
     if (!route.body_types.empty()) {
-        json::object content;
+        json::object accepted;
         for (auto const& type : route.body_types)
-            content[type] = json::object{};
-        result["requestBody"] = json::object{{"required", true}, {"content", std::move(content)}};
+            accepted[type] = json::object{};
+        result["requestBody"] = json::object{{"required", true}, {"content", std::move(accepted)}};
     }
     if (route.sink)
         result["requestBody"] = {{"content", {{"application/octet-stream", json::object()}}}};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/lets/saved_window.hpp>
 #include <memfs_cache/namespaces/costs/cost_days.hpp>
 #include <memfs_cache/namespaces/costs/cost_summary.hpp>
 
@@ -172,14 +174,15 @@ class Cost_Windows {
             auto const object = parse_object(text, key.str());
             if (!object)
                 return object.error();
-            auto const head = read_saved_head(*object, window);
-            if (!head)
-                return head.error();
+            auto const view = read_saved_window(text, window, 1);
+            if (!view)
+                return view.error();
+            auto const& head = (**view).head;
             auto summary = Cost_Summary::from_object(*object);
             if (!summary)
                 return fail(summary.error().code, key.str() + ": " + summary.error().context);
             Member_Reader reader(*object);
-            Saved saved{{window, true, true, head->computed_at, head->revision, 0,
+            Saved saved{{window, true, true, head.computed_at, head.revision, 0,
                          std::make_shared<Cost_Summary const>(*std::move(summary))},
                         {},
                         std::move(version)};

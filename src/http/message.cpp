@@ -39,6 +39,8 @@ auto Headers::joined(std::string_view name) const -> std::string {
 auto Response::body_bytes() const noexcept -> std::uint64_t {
     if (auto const* const part = std::get_if<File_Part>(&body))
         return part->size_bytes;
+    if (auto const* const source = std::get_if<std::unique_ptr<Body_Source>>(&body))
+        return (*source)->size_bytes();
     return std::get_if<Bytes>(&body)->size();
 }
 
@@ -67,7 +69,7 @@ void say(Log const& log, std::string_view sentence) noexcept {
     }
 }
 
-auto answer(std::function<Response()> const& work, Log const& log) -> Response {
+auto answer_if_any(std::function<std::optional<Response>()> const& work, Log const& log) -> std::optional<Response> {
     std::string reason;
     try {
         return work();
@@ -78,6 +80,10 @@ auto answer(std::function<Response()> const& work, Log const& log) -> Response {
     }
     say(log, "A request handler failed: " + reason);
     return error_reply(fail(Errc::internal, {}));
+}
+
+auto answer(std::function<Response()> const& work, Log const& log) -> Response {
+    return *answer_if_any([&] { return std::optional(work()); }, log);
 }
 
 } // namespace memfs_cache

@@ -23,7 +23,10 @@ auto reference(std::string_view kind, std::string_view name) -> json::object {
 auto parameter_schema(Parameter const& parameter) -> json::object {
     if (parameter.is_repeatable)
         return {{"type", "array"}, {"items", json::object{{"type", "string"}}}};
-    json::object schema{{"type", parameter.is_json_object ? "object" : parameter.minimum ? "integer" : "string"}};
+    json::object schema{{"type", parameter.is_json_object ? "object"
+                                 : parameter.is_flag      ? "boolean"
+                                 : parameter.minimum      ? "integer"
+                                                          : "string"}};
     if (!parameter.one_of.empty())
         schema["enum"] = json::value_from(parameter.one_of);
     if (parameter.minimum) {
@@ -100,6 +103,8 @@ auto operation(Route const& route) -> json::object {
         result["parameters"] = std::move(parameters);
     if (!route.body.empty())
         result["requestBody"] = request_body(route.body);
+    if (route.sink)
+        result["requestBody"] = {{"content", {{"application/octet-stream", json::object()}}}};
     result["responses"] = std::move(responses);
     if (route.access == Access::with_key) {
         result["security"] =

@@ -78,6 +78,13 @@ auto member_at_fault(Error const& error) -> std::string_view {
     return is_about_an_argument && is_name ? name : std::string_view();
 }
 
+auto body_too_large(std::uint64_t limit_bytes, std::string_view option) -> Response {
+    auto sentence = "The body is longer than the limit of " + std::to_string(limit_bytes) + " bytes";
+    if (!option.empty())
+        sentence.append(" (").append(option).append(")");
+    return error_reply(fail(Errc::too_large, sentence + "."));
+}
+
 auto unauthorized() -> Response {
     auto response = error_reply(401, "unauthorized", "Send the admin key as X-API-Key or as Authorization: Bearer.");
     response.headers.add("WWW-Authenticate", "Bearer");

@@ -44,6 +44,8 @@ auto misfit(Parameter const& parameter, std::string const& value) -> std::string
             sentence.append(&word == &words.front() ? " " : ", ").append(word);
         return sentence + ".";
     }
+    if (parameter.is_flag && value != "true" && value != "false")
+        return "The value must be true or false.";
     if (parameter.minimum) {
         auto const number = parse_decimal(value);
         if (!number || *number > INT64_MAX || static_cast<std::int64_t>(*number) < *parameter.minimum ||
@@ -61,10 +63,15 @@ auto misfit_reply(std::string sentence, Parameter const& parameter) -> Response 
 
 /// A member of a body as the text that the same value has in a query; nothing if it should be a text and is none.
 auto text_of(Parameter const& parameter, boost::json::value const& value) -> std::optional<std::string> {
-    if (parameter.minimum)
+    if (parameter.minimum || parameter.is_flag)
         return boost::json::serialize(value);
     auto const* const text = value.if_string();
     return text == nullptr ? std::nullopt : std::optional(std::string(*text));
+}
+
+/// GET also answers HEAD.
+auto routed_method(Request const& request) -> std::string_view {
+    return request.method == "HEAD" ? "GET" : std::string_view(request.method);
 }
 
 template <class Values>
@@ -120,7 +127,7 @@ auto Router::operator()(Request const& request) const -> Response {
     if (!url)
         return options_.otherwise ? options_.otherwise(request) : error_reply(url.error());
 
-    std::string_view const method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+    auto const method = routed_method(request);
     std::string known_path;
     std::set<std::string> allowed;
     for (auto const& entry : entries_) {
@@ -150,6 +157,22 @@ auto Router::operator()(Request const& request) const -> Response {
     return response;
 }
 
+auto Router::receive(Request const& request) const -> Reception {
+    auto const url = parse_target(request.target);
+    if (!url)
+        return {};
+    auto const method = routed_method(request);
+    auto const entry = std::find_if(entries_.begin(), entries_.end(), [&](Entry const& one) {
+        return one.route.method == method && matches(one.segments, url->segments);
+    });
+    Arguments arguments;
+    if (entry == entries_.end() || !entry->route.sink || read(request, *entry, *url, arguments))
+        return {};
+    auto reception = entry->route.sink(request, arguments);
+    reception.route = entry->route.path;
+    return reception;
+}
+
 auto Router::route_of(std::string_view path) const -> std::string {
     auto const url = parse_target(path);
     if (!url)
@@ -160,12 +183,23 @@ auto Router::route_of(std::string_view path) const -> std::string {
 }
 
 auto Router::serve(Request const& request, Entry const& entry, Url const& url) const -> Response {
+    Arguments arguments;
+    if (auto refusal = read(request, entry, url, arguments))
+        return *std::move(refusal);
+    if (entry.route.sink)
+        return hand_over(request.body, entry.route.sink(request, arguments));
+    if (auto refusal = arguments.read_body(entry.route.body, request.body))
+        return *std::move(refusal);
+    return entry.route.handler(request, arguments);
+}
+
+auto Router::read(Request const& request, Entry const& entry, Url const& url, Arguments& arguments) const
+    -> std::optional<Response> {
     if (entry.route.access == Access::with_key) {
         if (auto refusal = options_.gate ? options_.gate(request) : unauthorized())
-            return *std::move(refusal);
+            return refusal;
     }
 
-    Arguments arguments;
     for (std::size_t i = 0; i < entry.segments.size(); ++i) {
         if (is_parameter(entry.segments[i]))
             arguments.values_.emplace(parameter_name(entry.segments[i]), url.segments[i]);
@@ -195,9 +229,7 @@ auto Router::serve(Request const& request, Entry const& entry, Url const& url) c
         if (auto sentence = misfit(parameter, at->second); !sentence.empty())
             return misfit_reply(std::move(sentence), parameter);
     }
-    if (auto refusal = arguments.read_body(entry.route.body, request.body))
-        return *std::move(refusal);
-    return entry.route.handler(request, arguments);
+    return std::nullopt;
 }
 
 auto Arguments::read_body(std::vector<Parameter> const& members, std::string_view body) -> std::optional<Response> {

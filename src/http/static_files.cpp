@@ -2,6 +2,7 @@
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/http/replies.hpp>
+#include <memfs_cache/http/selection.hpp>
 #include <memfs_cache/http/static_files.hpp>
 #include <memfs_cache/http/url.hpp>
 
@@ -74,49 +75,6 @@ auto open_entry(Unique_Fd const& folder, std::string const& name) -> std::option
     return opened;
 }
 
-/// Does a list of entity tags name this one? Weak and strong count alike.
-auto names_tag(std::string_view list, std::string_view tag) -> bool {
-    while (!list.empty()) {
-        auto const comma = list.find(',');
-        auto item = trim_blanks(list.substr(0, comma));
-        if (item.starts_with("W/"))
-            item.remove_prefix(2);
-        if (item == tag || item == "*")
-            return true;
-        list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-    }
-    return false;
-}
-
-struct Range {
-    std::uint64_t first = 0;
-    std::uint64_t size = 0; ///< 0: nothing of the range is there
-};
-
-/// A single range of a file; nothing for what RFC 9110 lets a server ignore: several ranges, other units, bad syntax.
-auto parse_range(std::string_view text, std::uint64_t file_size) -> std::optional<Range> {
-    if (!text.starts_with("bytes="))
-        return std::nullopt;
-    text.remove_prefix(6);
-    auto const dash = text.find('-');
-    if (dash == std::string_view::npos)
-        return std::nullopt;
-    auto const first = parse_decimal(text.substr(0, dash));
-    auto const last = parse_decimal(text.substr(dash + 1));
-    bool const from_end = dash == 0;
-    bool const to_end = dash + 1 == text.size();
-    if (from_end ? !last : !first || (!to_end && (!last || *last < *first)))
-        return std::nullopt;
-
-    if (from_end) {
-        auto const size = std::min(*last, file_size);
-        return Range{file_size - size, size};
-    }
-    if (*first >= file_size)
-        return Range{};
-    return Range{*first, (to_end ? file_size - 1 : std::min(*last, file_size - 1)) - *first + 1};
-}
-
 auto not_found() -> Response { return error_reply(404, "not_found", "There is no such file."); }
 
 /// Opening failed: the file is not there for us, unless the system has no descriptor or memory for it now.
@@ -148,32 +106,11 @@ auto file_reply(Request const& request, Opened opened, std::string_view name) ->
     response.headers = {
         {"ETag", tag}, {"Last-Modified", date}, {"Cache-Control", "no-cache"}, {"X-Content-Type-Options", "nosniff"}};
 
-    // A date that is not ours, letter by letter, only costs the client a transfer.
-    auto const known_tags = request.headers.value("If-None-Match");
-    if (known_tags.empty() ? request.headers.value("If-Modified-Since") == date : names_tag(known_tags, tag)) {
-        response.status = 304;
+    auto const part = select_bytes(request, response, size);
+    if (!part)
         return response;
-    }
-
     response.headers.add("Content-Type", std::string(content_type(name)));
-    response.headers.add("Accept-Ranges", "bytes");
-    Range range{0, size};
-    auto const if_range = request.headers.value("If-Range");
-    if (request.method == "GET" && (if_range.empty() || if_range == tag || if_range == date)) {
-        if (auto const asked = parse_range(request.headers.value("Range"), size)) {
-            auto const total = "/" + std::to_string(size);
-            if (asked->size == 0) {
-                response = error_reply(416, "range_not_satisfiable", "The range lies outside the file.");
-                response.headers.add("Content-Range", "bytes *" + total);
-                return response;
-            }
-            range = *asked;
-            response.status = 206;
-            response.headers.add("Content-Range", "bytes " + std::to_string(range.first) + "-" +
-                                                      std::to_string(range.first + range.size - 1) + total);
-        }
-    }
-    response.body = File_Part{std::move(opened.file), range.first, range.size};
+    response.body = File_Part{std::move(opened.file), part->first, part->size_bytes};
     return response;
 }
 

@@ -3,12 +3,15 @@
 
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/clock.hpp>
+#include <memfs_cache/core/error.hpp>
 #include <memfs_cache/core/unique_fd.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -59,13 +62,41 @@ struct File_Part {
     std::uint64_t size_bytes = 0;
 };
 
+/// The body of an answer that comes out of a storage, a piece at a time. It is destroyed when its answer has ended; without
+/// finish() the client has not been sent all of it.
+/// Threads  a host calls it, and destroys it, on a thread that may wait; one call after the other.
+class Body_Source {
+  public:
+    Body_Source() = default;
+    Body_Source(Body_Source const&) = delete;
+    auto operator=(Body_Source const&) -> Body_Source& = delete;
+    virtual ~Body_Source() = default;
+
+    /// Of the whole body. Must not wait.
+    [[nodiscard]] virtual auto size_bytes() const noexcept -> std::uint64_t = 0;
+    /// As many bytes as are best read at once. Must not wait. A host that is short of memory asks for fewer.
+    [[nodiscard]] virtual auto piece_bytes() const noexcept -> std::size_t = 0;
+    /// The bytes from `offset` on.
+    /// @param  most  1 or more; never more than are left of the body
+    /// @return 1..most bytes
+    /// @errors any: the connection ends, since the client was promised more, and the log is told
+    [[nodiscard]] virtual auto read(std::uint64_t offset, std::size_t most) -> Result<Bytes> = 0;
+    /// The last byte was given to the system to be sent. An answer without its body, as to HEAD, has no last byte.
+    virtual void finish() = 0;
+};
+
 /// An answer. It always holds what GET would get: a host answers HEAD with the size of the body and without the body.
 /// A host sets Content-Length and Connection itself.
 struct Response {
     int status = 200;
     Headers headers;
-    std::variant<Bytes, File_Part> body;
+    std::variant<Bytes, File_Part, std::unique_ptr<Body_Source>> body; ///< a source is never null
     std::string route; ///< template that matched, such as /tokens/{name}; recorded instead of the path; "" if none
+    /// What the request was, such as file_download, if its answer is sent whole; one that is broken off is `other`. "":
+    /// what it looks like.
+    std::string event_type = {};
+    std::string transfer_id = {}; ///< recorded with the request; "" if it is about none
+    std::string token_id = {};    ///< likewise
 
     [[nodiscard]] auto body_bytes() const noexcept -> std::uint64_t;
 };
@@ -82,5 +113,8 @@ void say(Log const& log, std::string_view sentence) noexcept;
 
 /// Runs the work of a request. An exception becomes a 500 that says nothing of it, and its text goes to `log`.
 [[nodiscard]] auto answer(std::function<Response()> const& work, Log const& log) -> Response;
+/// The same for work that may have nothing to answer.
+[[nodiscard]] auto answer_if_any(std::function<std::optional<Response>()> const& work, Log const& log)
+    -> std::optional<Response>;
 
 } // namespace memfs_cache

@@ -7,6 +7,7 @@
 #include <boost/json/fwd.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,10 @@ namespace memfs_cache {
 
 /// The parameter or member that an error is about: what is said of an argument begins with its name. "" for other errors.
 [[nodiscard]] auto member_at_fault(Error const& error) -> std::string_view;
+
+/// 413: a body is longer than it may be.
+/// @param  option  that sets the limit; "" if none does
+[[nodiscard]] auto body_too_large(std::uint64_t limit_bytes, std::string_view option = {}) -> Response;
 
 /// 401: the admin key is missing or wrong.
 [[nodiscard]] auto unauthorized() -> Response;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/http/body_sink.hpp>
 #include <memfs_cache/http/message.hpp>
 
 #include <boost/json/object.hpp>
@@ -32,6 +33,7 @@ struct Parameter {
     bool is_required = false;    ///< a request without it is refused; a name of the path is always there
     bool is_json_object = false; ///< of a body only: an object with any members
     bool is_repeatable = false;  ///< of a query only: it may be sent several times, each with one text
+    bool is_flag = false;        ///< of a body only: true or false
 };
 
 /// Values of the declared parameters of one request, decoded and checked.
@@ -43,6 +45,8 @@ class Arguments {
     [[nodiscard]] auto integer(std::string_view name) const -> std::int64_t;
     /// Of a parameter that may be sent several times: every text, in order.
     [[nodiscard]] auto texts(std::string_view name) const -> std::vector<std::string> const&;
+    /// Of a parameter that is a flag; false when it was not sent and has no fallback.
+    [[nodiscard]] auto flag(std::string_view name) const -> bool { return text(name) == "true"; }
     /// Of a parameter that is a JSON object; empty when it was not sent.
     [[nodiscard]] auto object(std::string_view name) const -> boost::json::object const&;
 
@@ -72,6 +76,8 @@ struct Route {
     std::string media_type = {};    ///< of the success, if it is not JSON
     std::vector<int> refusals = {}; ///< statuses beside 400, 401 and 429 that a client should expect
     std::function<Response(Request const&, Arguments const&)> handler = {};
+    /// Gives what takes the body in pieces and answers, in place of `handler`. Must not wait; its sink is never null.
+    std::function<Reception(Request const&, Arguments const&)> sink = {};
 };
 
 struct Router_Options {
@@ -102,6 +108,10 @@ class Router {
 
     [[nodiscard]] auto operator()(Request const& request) const -> Response;
 
+    /// For hosts that give bodies to sinks: the one of the request's route. None if the route has none, or if the request
+    /// is going to be refused, which the call operator does.
+    [[nodiscard]] auto receive(Request const& request) const -> Reception;
+
     /// The template that a path matches, whatever the method; "" if none does.
     /// @param  path  as it was sent, without a query
     [[nodiscard]] auto route_of(std::string_view path) const -> std::string;
@@ -116,6 +126,10 @@ class Router {
     };
 
     [[nodiscard]] auto serve(Request const& request, Entry const& entry, struct Url const& url) const -> Response;
+    /// Reads what a handler is given, but for a body, or gives the refusal of what does not fit.
+    [[nodiscard]] auto
+    read(Request const& request, Entry const& entry, struct Url const& url, Arguments& arguments) const
+        -> std::optional<Response>;
 
     std::vector<Entry> entries_; ///< literals before parameters, so that the first match is the best
     Router_Options options_;

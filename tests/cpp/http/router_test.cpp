@@ -399,4 +399,62 @@ TEST_SUITE("http/openapi") {
             CHECK(document.find_pointer(pointer, failure) != nullptr);
         }
     }
+
+    TEST_CASE("a route with a sink gives it to hosts that ask, and the body of others to it") {
+        class Joined final : public Body_Sink {
+          public:
+            explicit Joined(std::string name) : text_(std::move(name)) {}
+            [[nodiscard]] auto limit_bytes() const noexcept -> std::uint64_t override { return 8; }
+            [[nodiscard]] auto piece_bytes() const noexcept -> std::size_t override { return 3; }
+            [[nodiscard]] auto begin() -> std::optional<Response> override {
+                return text_ == "taken" ? std::optional(error_reply(409, "conflict", "Taken.")) : std::nullopt;
+            }
+            [[nodiscard]] auto take(Byte_View piece) -> std::optional<Response> override {
+                text_.append("|").append(piece);
+                return piece == "bad" ? std::optional(error_reply(400, "bad", "Bad.")) : std::nullopt;
+            }
+            [[nodiscard]] auto finish() -> Response override {
+                Response response;
+                response.body = text_;
+                return response;
+            }
+
+          private:
+            std::string text_;
+        };
+        auto put = open_route("PUT", "/{name}/body", nullptr, {name_parameter()});
+        put.parameters.push_back(
+            {.name = "n", .description = "A number.", .minimum = 0, .maximum = 9, .fallback = "0"});
+        put.sink = [](Request const&, Arguments const& arguments) {
+            return Reception{.sink = std::make_unique<Joined>(arguments.text("name")), .transfer_id = "a-transfer"};
+        };
+        auto locked = put;
+        locked.path = "/locked/body";
+        locked.access = Access::with_key;
+        locked.parameters.clear();
+        Router const router({put, locked, open_route("GET", "/{name}/body", echo_name, {name_parameter()})}, {});
+        auto const request = [](std::string method, std::string target, std::string body = {}) {
+            return Request{std::move(method), std::move(target), {}, std::move(body), {}};
+        };
+
+        auto const reception = router.receive(request("PUT", "/a%20b/body"));
+        REQUIRE(reception.sink);
+        CHECK(reception.route == "/{name}/body");
+        CHECK(body_of(reception.sink->finish()) == "a b");
+        for (auto const& refused : {request("GET", "/a/body"), request("PUT", "/a"), request("PUT", "/a/body?n=x"),
+                                    request("PUT", "/locked/body"), request("PUT", "%")}) {
+            CAPTURE(refused.target);
+            CHECK(!router.receive(refused).sink);
+        }
+        CHECK(router(request("PUT", "/a/body?n=x")).status == 400);
+        CHECK(router(request("PUT", "/locked/body")).status == 401);
+
+        auto const held = router(request("PUT", "/a/body", "12345678"));
+        CHECK(body_of(held) == "a|123|456|78");
+        CHECK(held.route == "/{name}/body");
+        CHECK(held.transfer_id == "a-transfer");
+        CHECK(router(request("PUT", "/a/body", "123456789")).status == 413);
+        CHECK(router(request("PUT", "/taken/body", "1")).status == 409);
+        CHECK(router(request("PUT", "/a/body", "123bad4")).status == 400);
+    }
 }

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observers.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <exception>
 
 namespace memfs_cache {
-namespace {
-
-namespace asio = boost::asio;
-
-/// Several, as those who wait for a storage at the same time share its writes.
-constexpr std::size_t thread_count = 8;
-
-} // namespace
 
 void Observers::tell(Request_View const& view) noexcept {
     if (!may_wait())
@@ -57,22 +45,11 @@ void Observers::queue(Request_View view) {
         waiting_bytes_.fetch_sub(size);
     };
     waiting_bytes_.fetch_add(size);
-    asio::post(threads(), std::move(hear_later));
+    threads_.post(std::move(hear_later));
 }
 
-auto Observers::tell_and_wait(Request_View const& view) -> asio::awaitable<void> {
-    co_await asio::co_spawn(
-        threads(),
-        [this, &view]() -> asio::awaitable<void> {
-            hear(view);
-            co_return;
-        },
-        asio::use_awaitable);
-}
-
-auto Observers::threads() -> asio::thread_pool& {
-    std::call_once(started_, [this] { threads_.emplace(thread_count); });
-    return *threads_;
+auto Observers::tell_and_wait(Request_View const& view) -> boost::asio::awaitable<void> {
+    co_await threads_.run([this, &view] { hear(view); });
 }
 
 void Observers::hear(Request_View const& view) noexcept {
@@ -88,9 +65,6 @@ void Observers::hear(Request_View const& view) noexcept {
     say(options_.log, "A request was not recorded: " + reason);
 }
 
-void Observers::finish() noexcept {
-    if (threads_)
-        threads_->join();
-}
+void Observers::finish() noexcept { threads_.finish(); }
 
 } // namespace memfs_cache

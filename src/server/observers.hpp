@@ -2,14 +2,12 @@
 #pragma once
 
 #include "kept_views.hpp"
+#include "waiting_threads.hpp"
 #include <memfs_cache/server/server.hpp>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
-#include <mutex>
-#include <optional>
 
 namespace memfs_cache {
 
@@ -36,13 +34,11 @@ class Observers {
     [[nodiscard]] auto may_wait() const noexcept -> bool;
     void hear(Request_View const& view) noexcept;
     void queue(Request_View view);
-    auto threads() -> boost::asio::thread_pool&;
 
     Observer observe_;
     Server_Options const& options_;
     std::atomic<std::uint64_t> waiting_bytes_{0};
-    std::once_flag started_;
-    std::optional<boost::asio::thread_pool> threads_;
+    Waiting_Threads threads_;
 };
 
 } // namespace memfs_cache

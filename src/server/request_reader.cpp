@@ -56,16 +56,28 @@ auto is_host(std::string_view text) noexcept -> bool {
 
 } // namespace
 
-Request_Reader::Request_Reader(Server_Options const& options) : options_(options) {
+Request_Reader::Request_Reader(Server_Options const& options)
+    : options_(options), limit_{options.body_limit_bytes, "body_limit"} {
     parser_.header_limit(options.header_limit_bytes);
-    parser_.body_limit(options.body_limit_bytes);
+    parser_.body_limit(boost::none); // known after the headers
 }
 
 auto Request_Reader::put(std::string_view bytes) -> std::size_t {
-    auto const of_head = in_body_ ? 0 : put_head(bytes);
-    if (!in_body_ || is_over() || of_head == bytes.size())
-        return of_head;
-    return of_head + put_body(bytes.substr(of_head));
+    // Nothing is longer on the wire than as a part of the body, so no piece becomes too long.
+    return in_body_ ? put_body(bytes.substr(0, piece_bytes_ - piece().size())) : put_head(bytes);
+}
+
+void Request_Reader::expect_body(Body_Limit limit, std::size_t piece_bytes) {
+    limit_ = limit;
+    piece_bytes_ = piece_bytes;
+    parser_.body_limit(limit.bytes);
+    if (auto const length = parser_.content_length(); length && *length > limit.bytes)
+        refuse(Refusal::body_too_large);
+}
+
+void Request_Reader::drop_piece() {
+    dropped_bytes_ += piece().size();
+    parser_.get().body().clear();
 }
 
 auto Request_Reader::put_head(std::string_view bytes) -> std::size_t {
@@ -196,7 +208,7 @@ auto Request_Reader::take_request() -> Request {
     return std::move(request_);
 }
 
-auto refusal_reply(Refusal reason, Server_Options const& options) -> Response {
+auto refusal_reply(Refusal reason, Server_Options const& options, Body_Limit body_limit) -> Response {
     auto const longer = [](char const* what, std::uint64_t limit, char const* option) {
         return std::string(what) + " longer than the limit of " + std::to_string(limit) + " bytes (" + option + ").";
     };
@@ -210,7 +222,7 @@ auto refusal_reply(Refusal reason, Server_Options const& options) -> Response {
         return error_reply(431, "headers_too_large",
                            longer("The request line and headers are", options.header_limit_bytes, "header_limit"));
     case Refusal::body_too_large:
-        return error_reply(fail(Errc::too_large, longer("The body is", options.body_limit_bytes, "body_limit")));
+        return body_too_large(body_limit.bytes, body_limit.option);
     case Refusal::timed_out:
         return error_reply(408, "timed_out", "The request did not arrive in time; send it again on a new connection.");
     case Refusal::crowded_out:

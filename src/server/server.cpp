@@ -49,7 +49,7 @@ class Server::Impl {
   public:
     Impl(Handler handler, Observer observe, Server_Options options)
         : options_(std::move(options)),
-          observers_(std::move(observe), options_), service_{std::move(handler), observers_, options_},
+          observers_(std::move(observe), options_), service_{std::move(handler), observers_, threads_, options_},
           workers_(make_workers(service_)) {}
     ~Impl() { stop(); }
     Impl(Impl const&) = delete;
@@ -100,6 +100,7 @@ class Server::Impl {
             for (auto& worker : workers_)
                 if (worker->thread.joinable())
                     worker->thread.join();
+            threads_.finish();
             observers_.finish();
         });
     }
@@ -194,6 +195,7 @@ class Server::Impl {
 
     Server_Options options_;
     Observers observers_;
+    Waiting_Threads threads_;
     Service service_;
     Workers workers_;
     tcp::acceptor acceptor_{first().context};

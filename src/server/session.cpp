@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <tuple>
 #include <utility>
 
 namespace memfs_cache {
@@ -26,6 +27,8 @@ using boost::system::error_code;
 
 constexpr auto linger_time = std::chrono::seconds(1);
 constexpr auto as_tuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::uint64_t least_piece_bytes = 64 * 1024;
+constexpr std::string_view broken_off = "other";
 constexpr std::string_view leave_to_send = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What counts as one address: of IPv6 the network, as whoever has one of its addresses has them all.
@@ -103,14 +106,16 @@ void Worker::leave(Session& session) noexcept {
 template <class Fits>
 auto Worker::crowd_out(Fits&& fits) -> bool {
     Session* chosen = nullptr;
-    std::size_t most = 0;
+    // Of the largest crowd, and rather one that waits for its client than one that a storage is at work for.
+    std::tuple<std::size_t, bool, Steady::duration> most{};
     for (auto* const session : sessions_) {
         if (session->is_leaving() || !fits(*session))
             continue;
-        auto const count = neighbours_.at(session->address());
-        if (count > most || (count == most && session->waits_since() < chosen->waits_since())) {
+        auto const since = session->waits_since().time_since_epoch();
+        auto const rank = std::tuple(neighbours_.at(session->address()), session->waits(), -since);
+        if (chosen == nullptr || rank > most) {
             chosen = session;
-            most = count;
+            most = rank;
         }
     }
     if (chosen == nullptr)
@@ -127,7 +132,8 @@ void Worker::crowd_out_one() {
 
 auto Worker::make_body_room(Session const& session) -> bool {
     while (body_bytes_ > share_.body_bytes) {
-        if (!crowd_out([&](Session const& other) { return &other != &session && other.body_bytes() > 0; }))
+        if (!crowd_out(
+                [&](Session const& other) { return &other != &session && other.waits() && other.body_bytes() > 0; }))
             return false;
     }
     return true;
@@ -283,19 +289,23 @@ auto Session::first_bytes() -> Awaitable<std::string_view> {
 auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
     auto const start = Steady::now();
     moved_ = start;
+    apart_ = {};
     Request_Reader reader(options_);
+    Taking taking;
     At_End const forget_body{[this] { hold_body(0); }};
-    co_await read_request(reader, bytes);
+    co_await read_request(reader, bytes, taking);
 
+    bool const is_read = reader.is_over();
     auto request = reader.take_request();
     request.remote = remote_;
-    auto const response = reply_to(request, reader.refusal());
-    bool const keep = reader.keeps_alive() && !worker_.stopping_ && over_ == Over::no;
+    auto response = co_await reply_to(request, reader, taking);
+    bool const keep = is_read && reader.keeps_alive() && !worker_.stopping_ && over_ == Over::no;
     auto const* const connection = !keep ? "close" : reader.is_old() ? "keep-alive" : "";
     auto const header = header_text(response, options_.clock->now(), connection);
     bool const whole = co_await answer_and_tell(request, response, header, start);
     if (!whole && over_ == Over::late)
         service_.counters().stalled.fetch_add(1);
+    co_await let_go(taking.reception, response, whole && has_body(request.method, response.status));
     co_return keep&& whole;
 }
 
@@ -318,6 +328,8 @@ auto Session::answer_and_tell(Request const& request,
     auto view = view_of(request, response, start);
     view.forwarded_for = forwarded_for;
     view.content_bytes = sent.bytes;
+    if (!sent.whole && !response.event_type.empty())
+        view.event_type = broken_off;
     if (!first_tell || !sent.whole) {
         worker_.tell(view);
         co_return sent.whole;
@@ -329,27 +341,39 @@ auto Session::answer_and_tell(Request const& request,
 }
 
 /// Reads up to the end of one request, or until it cannot go on.
-auto Session::read_request(Request_Reader& reader, std::string_view bytes) -> Awaitable<void> {
+auto Session::read_request(Request_Reader& reader, std::string_view bytes, Taking& taking) -> Awaitable<void> {
     auto const start = moved_;
     Response const no_body;
-    auto const first = std::exchange(ahead_, {});
-    if (!first.empty())
-        bytes = first;
-    for (;;) {
-        while (!bytes.empty() && !reader.is_over()) {
+    auto kept = std::exchange(ahead_, {});
+    if (!kept.empty())
+        bytes = kept;
+    for (bool asked = false;;) {
+        while (!bytes.empty() && !reader.is_over() && !taking.verdict) {
             bytes.remove_prefix(reader.put(bytes));
-            hold_body(reader.body_bytes());
+            bool const is_head = !asked && reader.has_head();
+            if (is_head) {
+                asked = true;
+                find_sink(reader, taking);
+            }
+            if (!taking.reception.sink || !(is_head || reader.has_piece()))
+                continue;
+            bytes = kept = std::string(bytes); // while this session waits, the worker's hands are others'
+            if (is_head)
+                co_await begin_sink(reader, taking);
+            else
+                co_await take_piece(reader, taking);
         }
-        if (reader.is_over())
+        hold_body(reader.piece().size());
+        if (reader.is_over() || taking.verdict)
             break;
         if (body_bytes_ > 0 && !worker_.make_body_room(*this)) {
             reader.refuse(Refusal::crowded_out);
             break;
         }
         if (reader.body_bytes() > 0)
-            allow_transfer(start, reader.body_bytes());
+            allow_transfer(start + apart_, reader.body_bytes());
         else
-            allow_until(start + options_.request_timeout);
+            allow_until(start + apart_ + options_.request_timeout);
         if (reader.waits_for_leave())
             co_await send(leave_to_send, no_body, 0, 0);
         bytes = co_await read();
@@ -360,53 +384,159 @@ auto Session::read_request(Request_Reader& reader, std::string_view bytes) -> Aw
                                                    : Refusal::malformed);
         break;
     }
-    if (!reader.refusal())
-        ahead_ = bytes;
+    if (reader.refusal())
+        co_return;
+    ahead_ = bytes;
+    if (taking.reception.sink && !taking.verdict && !reader.piece().empty())
+        co_await take_piece(reader, taking);
 }
 
-auto Session::reply_to(Request const& request, std::optional<Refusal> refusal) const -> Response {
-    if (refusal) {
-        service_.counters().of(*refusal).fetch_add(1);
-        return refusal_reply(*refusal, options_);
+/// Settles, when the headers are there, how the body is taken.
+void Session::find_sink(Request_Reader& reader, Taking& taking) {
+    reader.head().remote = remote_;
+    if (options_.receive && reader.announces_body()) {
+        auto const ask = [&]() -> std::optional<Response> {
+            taking.reception = options_.receive(reader.head());
+            return std::nullopt;
+        };
+        taking.verdict = answer_if_any(ask, options_.log);
     }
-    service_.counters().answered.fetch_add(1, std::memory_order_relaxed);
+    if (auto const& sink = taking.reception.sink)
+        reader.expect_body({sink->limit_bytes()}, sink->piece_bytes());
+    else
+        reader.expect_body(reader.body_limit());
+}
+
+auto Session::begin_sink(Request_Reader const& reader, Taking& taking) -> Awaitable<void> {
+    if (reader.refusal()) // of what is too long from the start
+        co_return;
+    auto const begin = [&] { return taking.reception.sink->begin(); };
+    taking.verdict = co_await apart([&] { return answer_if_any(begin, options_.log); });
+}
+
+auto Session::take_piece(Request_Reader& reader, Taking& taking) -> Awaitable<void> {
+    hold_body(reader.piece().size());
+    auto const take = [&] { return taking.reception.sink->take(reader.piece()); };
+    taking.verdict = co_await apart([&] { return answer_if_any(take, options_.log); });
+    reader.drop_piece();
+}
+
+auto Session::reply_to(Request const& request, Request_Reader const& reader, Taking& taking) -> Awaitable<Response> {
+    Response response;
+    if (auto const refusal = reader.refusal()) {
+        service_.counters().of(*refusal).fetch_add(1);
+        response = refusal_reply(*refusal, options_, reader.body_limit());
+    } else {
+        service_.counters().answered.fetch_add(1, std::memory_order_relaxed);
+        if (taking.verdict)
+            response = *std::move(taking.verdict);
+        else if (auto const& sink = taking.reception.sink)
+            response = co_await apart([&] { return answer([&] { return sink->finish(); }, options_.log); });
+        else
+            response = co_await reply_of_handler(request);
+    }
+    if (!is_sendable(response)) {
+        service_.log("A request handler gave a status or header that cannot be sent.");
+        Reception none;
+        co_await let_go(none, response, false);
+        response = error_reply(fail(Errc::internal, {}));
+    }
+    taking.reception.complete(response);
+    co_return response;
+}
+
+auto Session::reply_of_handler(Request const& request) -> Awaitable<Response> {
     if (request.method == "CONNECT") // 200 would turn the connection into a tunnel
-        return error_reply(405, "method_not_allowed", "This server is no proxy.");
+        co_return error_reply(405, "method_not_allowed", "This server is no proxy.");
     if (request.target == "*") {
         Response nothing;
         nothing.status = 204;
-        return nothing;
+        co_return nothing;
     }
-    auto response = answer([&] { return service_.handler(request); }, options_.log);
-    if (is_sendable(response))
-        return response;
-    service_.log("A request handler gave a status or header that cannot be sent.");
-    return error_reply(fail(Errc::internal, {}));
+    auto const handle = [&] { return answer([&] { return service_.handler(request); }, options_.log); };
+    if (options_.handler_may_wait && options_.handler_may_wait(request))
+        co_return co_await apart(handle);
+    co_return handle();
+}
+
+template <class Work>
+auto Session::apart(Work work) -> Awaitable<std::invoke_result_t<Work&>> {
+    auto const before = Steady::now();
+    At_End const count_time{[&] {
+        moved_ = Steady::now();
+        apart_ += moved_ - before;
+    }};
+    co_return co_await service_.threads.run(std::move(work));
+}
+
+/// A piece of the bytes [begin, end) of a source. Empty: it has none to give.
+auto Session::read_source(Body_Source& source, std::uint64_t begin, std::uint64_t end) -> Awaitable<Bytes> {
+    auto const room = std::max<std::uint64_t>(worker_.free_body_bytes(), least_piece_bytes);
+    auto const most = static_cast<std::size_t>(std::min<std::uint64_t>({end - begin, source.piece_bytes(), room}));
+    auto piece = co_await apart([&]() -> Result<Bytes> {
+        try {
+            return source.read(begin, most);
+        } catch (std::exception const& error) {
+            return fail(Errc::internal, error.what());
+        }
+    });
+    if (!piece)
+        service_.log("An answer was broken off, as the rest of it could not be read: " + piece.error().message());
+    if (!piece || piece->size() > most)
+        co_return Bytes();
+    hold_body(piece->size());
+    co_return *std::move(piece);
+}
+
+/// Ends the sink and the source of an exchange, which may have to wait for a storage.
+/// @param  whole  was all of the answer's body sent?
+auto Session::let_go(Reception& reception, Response& response, bool whole) -> Awaitable<void> {
+    auto* const source = std::get_if<std::unique_ptr<Body_Source>>(&response.body);
+    if (source == nullptr && !reception.sink)
+        co_return;
+    auto const finish = [&]() -> std::optional<Response> {
+        if (source != nullptr && whole)
+            (*source)->finish();
+        return std::nullopt;
+    };
+    co_await apart([&] {
+        (void)answer_if_any(finish, options_.log);
+        reception.sink.reset();
+        response.body = Bytes();
+    });
 }
 
 /// Sends text and then the bytes [begin, end) of the body.
 auto Session::send(std::string_view text, Response const& response, std::uint64_t begin, std::uint64_t end)
     -> Awaitable<Sent> {
-    auto const start = moved_ = Steady::now();
+    auto const* const source = std::get_if<std::unique_ptr<Body_Source>>(&response.body);
+    auto const start = (moved_ = Steady::now()) - apart_;
+    auto const wanted = end;
     auto taken = begin;
     std::string storage;
     std::string_view piece;
     for (Sent sent;;) {
         if (piece.empty() && taken < end) {
-            if (taken > begin)
-                co_await asio::post(asio::use_awaitable); // others have their turn, however fast this client reads
-            piece = piece_of(response, taken, end, storage);
+            if (source != nullptr) {
+                piece = storage = co_await read_source(**source, taken, end);
+            } else {
+                if (taken > begin)
+                    co_await asio::post(asio::use_awaitable); // others have their turn, however fast this client reads
+                piece = piece_of(response, taken, end, storage);
+            }
             taken += piece.size();
+            if (piece.empty()) // a file became shorter meanwhile, or a source failed
+                end = taken;
         }
         if (text.empty() && piece.empty()) {
-            sent.whole = begin + sent.bytes == end; // not so if a file became shorter meanwhile
+            sent.whole = taken == wanted;
             co_return sent;
         }
         std::array<asio::const_buffer, 2> const buffers{asio::buffer(text), asio::buffer(piece)};
         error_code failure;
         auto const count = socket_.write_some(buffers, failure);
         if (failure == asio::error::would_block) {
-            allow_transfer(start, sent.bytes);
+            allow_transfer(start + apart_, sent.bytes);
             if (co_await wait_until_writable())
                 continue;
             co_return sent;
@@ -436,6 +566,9 @@ auto Session::view_of(Request const& request, Response const& response, Steady::
     if (!options_.country_header.empty())
         view.country = request.headers.value(options_.country_header);
     view.route = response.route;
+    view.event_type = response.event_type;
+    view.transfer_id = response.transfer_id;
+    view.token_id = response.token_id;
     return view;
 }
 

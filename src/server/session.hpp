@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kept_views.hpp"
+#include "waiting_threads.hpp"
 #include <memfs_cache/server/server.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -10,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <optional>
@@ -29,6 +31,7 @@ class Session;
 struct Service {
     Handler handler;
     Observers& observers;
+    Waiting_Threads& threads; ///< for handlers, sinks and sources
     Server_Options const& options;
 
     [[nodiscard]] auto counters() const noexcept -> Server_Counters& { return *options.counters; }
@@ -71,6 +74,10 @@ class Worker {
     void leave(Session& session) noexcept;
     /// Makes room for more bytes of a body of this session, at the cost of others. False: there is none.
     auto make_body_room(Session const& session) -> bool;
+    /// How much more of a body may be held.
+    [[nodiscard]] auto free_body_bytes() const noexcept -> std::uint64_t {
+        return share_.body_bytes - std::min(share_.body_bytes, body_bytes_);
+    }
     template <class Fits>
     auto crowd_out(Fits&& fits) -> bool;
     void watch_the_time();
@@ -114,6 +121,8 @@ class Session {
     [[nodiscard]] auto waits_since() const noexcept -> Worker::Steady::time_point { return moved_; }
     [[nodiscard]] auto is_leaving() const noexcept -> bool { return over_ == Over::crowded_out; }
     [[nodiscard]] auto body_bytes() const noexcept -> std::uint64_t { return body_bytes_; }
+    /// For its client?
+    [[nodiscard]] auto waits() const noexcept -> bool { return waits_; }
 
   private:
     using Steady = Worker::Steady;
@@ -125,12 +134,26 @@ class Session {
         std::uint64_t bytes = 0; ///< of the body
         bool whole = false;
     };
+    /// Who takes the body of a request, and what was answered while it came.
+    struct Taking {
+        Reception reception = {};
+        std::optional<Response> verdict = {};
+    };
 
     auto serve() -> Awaitable<void>;
     auto first_bytes() -> Awaitable<std::string_view>;
     auto exchange(std::string_view bytes) -> Awaitable<bool>;
-    auto read_request(Request_Reader& reader, std::string_view bytes) -> Awaitable<void>;
-    [[nodiscard]] auto reply_to(Request const& request, std::optional<Refusal> refusal) const -> Response;
+    auto read_request(Request_Reader& reader, std::string_view bytes, Taking& taking) -> Awaitable<void>;
+    void find_sink(Request_Reader& reader, Taking& taking);
+    auto begin_sink(Request_Reader const& reader, Taking& taking) -> Awaitable<void>;
+    auto take_piece(Request_Reader& reader, Taking& taking) -> Awaitable<void>;
+    auto reply_to(Request const& request, Request_Reader const& reader, Taking& taking) -> Awaitable<Response>;
+    auto reply_of_handler(Request const& request) -> Awaitable<Response>;
+    auto read_source(Body_Source& source, std::uint64_t begin, std::uint64_t end) -> Awaitable<Bytes>;
+    auto let_go(Reception& reception, Response& response, bool whole) -> Awaitable<void>;
+    /// Runs what may wait for a storage apart.
+    template <class Work>
+    auto apart(Work work) -> Awaitable<std::invoke_result_t<Work&>>;
     auto send(std::string_view text, Response const& response, std::uint64_t begin, std::uint64_t end)
         -> Awaitable<Sent>;
     auto
@@ -159,6 +182,7 @@ class Session {
     std::string ahead_; ///< bytes of the next request that came with the last one
     std::uint64_t body_bytes_ = 0;
     Steady::time_point moved_ = Steady::now(); ///< bytes last went in or out then
+    Steady::duration apart_{0};                ///< how long this exchange has waited for storages
     Steady::time_point deadline_;
     Over over_ = Over::no;
     bool waits_ = false; ///< for its client

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "server/fixture.hpp"
 #include "support/printers.hpp"
 #include "support/rude_client.hpp"
 #include "support/wait_until.hpp"
@@ -9,7 +10,6 @@
 #include <boost/json.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <fcntl.h>
 #include <future>
 #include <mutex>
@@ -23,63 +23,10 @@
 
 using namespace memfs_cache;
 using namespace std::chrono_literals;
+using testing::Fixture;
+using testing::text_reply;
 
 namespace {
-
-/// What the observer was told, kept.
-struct Told {
-    std::string method, target, remote, forwarded_for, user_agent, referrer, content_type, country, route;
-    int status;
-    std::uint64_t content_bytes;
-    std::int64_t duration_us;
-};
-
-/// A server on a free port of the loopback, and everything its observer heard.
-class Fixture {
-  public:
-    explicit Fixture(Handler handler, Server_Options options = {})
-        : counters_(options.counters), server_(Server::start(
-                                                   {"127.0.0.1", 0},
-                                                   std::move(handler),
-                                                   [this](Request_View const& view) { hear(view); },
-                                                   std::move(options))
-                                                   .value()) {}
-
-    [[nodiscard]] auto port() const -> std::uint16_t { return server_.address().port; }
-    [[nodiscard]] auto server() -> Server& { return server_; }
-    [[nodiscard]] auto server_counters() -> Server_Counters& { return *counters_; }
-
-    /// Waits until so many requests were told of.
-    auto told(std::size_t count) -> std::vector<Told> {
-        std::unique_lock lock(mutex_);
-        REQUIRE(heard_.wait_for(lock, 20s, [&] { return told_.size() >= count; }));
-        CHECK(told_.size() == count);
-        return told_;
-    }
-
-  private:
-    void hear(Request_View const& view) {
-        std::lock_guard const lock(mutex_);
-        auto const text = [](std::string_view borrowed) { return std::string(borrowed); };
-        told_.push_back({text(view.method), text(view.target), text(view.remote), text(view.forwarded_for),
-                         text(view.user_agent), text(view.referrer), text(view.content_type), text(view.country),
-                         text(view.route), view.status, view.content_bytes, view.duration_us.value()});
-        heard_.notify_all();
-    }
-
-    std::mutex mutex_;
-    std::condition_variable heard_;
-    std::vector<Told> told_;
-    std::shared_ptr<Server_Counters> counters_;
-    Server server_; // last: its threads use the others
-};
-
-auto text_reply(std::string text) -> Response {
-    Response response;
-    response.headers = {{"Content-Type", "text/plain"}};
-    response.body = std::move(text);
-    return response;
-}
 
 /// Says what it was sent: enough to see that nothing was lost or mixed up.
 auto echo(Request const& request) -> Response {

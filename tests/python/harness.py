@@ -117,6 +117,8 @@ class Answer(NamedTuple):
 class Server:
     """`memfs-cache serve` on loopback, ports chosen by the kernel. `listeners` leaves one of the two out."""
 
+    words: Sequence[str] = ("serve",)  # before the options
+
     def __init__(self, command: Command, store: Store, static: Path, key_file: Path, env: dict[str, str] | None = None,
                  options: Sequence[str] = (), listeners: Sequence[str] = ("public", "admin")) -> None:
         self.command = command
@@ -124,7 +126,7 @@ class Server:
         self.key_file = key_file
         addresses = [word for name in ("public", "admin")
                      for word in (f"--{name}", "127.0.0.1:0" if name in listeners else "off")]
-        self.process_ = command.start("serve", "--storage", store.url, *addresses, "--static", static,
+        self.process_ = command.start(*self.words, "--storage", store.url, *addresses, "--static", static,
                                       "--key-file", key_file, *options, env=env)
         self.pid = self.process_.pid
         self.public = self.admin = 0

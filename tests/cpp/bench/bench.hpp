@@ -53,8 +53,10 @@ using Rows = std::vector<Row>;
 [[nodiscard]] auto analytics_rows() -> Rows;
 #ifdef MEMFS_CACHE_BENCH_SERVER
 [[nodiscard]] auto server_rows() -> Rows;
+[[nodiscard]] auto transfers_rows() -> Rows;
 #else
 [[nodiscard]] inline auto server_rows() -> Rows { return {}; }
+[[nodiscard]] inline auto transfers_rows() -> Rows { return {}; }
 #endif
 
 /// Does `work` so many times, shared out among threads.

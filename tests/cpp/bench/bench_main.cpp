@@ -143,7 +143,7 @@ auto main(int argc, char** argv) -> int {
     bool measured = false;
     try {
         for (auto const& rows : {core_rows(), net_rows(), storage_rows(), sqlite_rows(), s3_rows(), events_rows(),
-                                 entries_rows(), tokens_rows(), analytics_rows(), server_rows()})
+                                 entries_rows(), tokens_rows(), analytics_rows(), server_rows(), transfers_rows()})
             for (auto const& row : rows)
                 if (row.name.find(arguments->only) != std::string::npos) {
                     measure(row, arguments->rounds);

@@ -192,7 +192,7 @@ class Upload final : public Body_Sink {
 
     [[nodiscard]] auto finish() -> Response override {
         payload_.sha256 = digest_.hex();
-        if (auto const settled = house_->transfers->settle(payload_); !settled)
+        if (auto const settled = house_->transfers->settle(id_, payload_); !settled)
             return house_->trouble(settled.error());
         std::optional<Response> refusal;
         Payload replaced;

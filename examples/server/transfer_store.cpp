@@ -270,10 +270,16 @@ auto Transfer_Store::add(std::string_view transfer_id, Payload& payload, Byte_Vi
     return {};
 }
 
-auto Transfer_Store::settle(Payload const& payload) -> Result<void> {
-    if (payload.piece_bytes > 0)
+auto Transfer_Store::settle(std::string_view transfer_id, Payload const& payload) -> Result<void> {
+    if (payload.piece_bytes > 0 || payload.size_bytes == 0)
         return {}; // each piece was durable
-    return storage_.sync();
+    auto const outcome =
+        storage_.append(piece_key(transfer_id, payload, 0), payload.size_bytes, {}, Durability::durable);
+    if (!outcome)
+        return outcome.error();
+    if (outcome->state != Put_State::applied)
+        return fail(Errc::unavailable, "a payload may not last; upload it again");
+    return {};
 }
 
 auto Transfer_Store::read(std::string_view transfer_id,

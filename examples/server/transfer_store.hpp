@@ -108,7 +108,7 @@ class Transfer_Store {
     /// Adds a piece of piece_bytes(), or the last one, and counts it.
     [[nodiscard]] auto add(std::string_view transfer_id, Payload& payload, Byte_View piece) -> Result<void>;
     /// All that was added will be there, also after a loss of power.
-    [[nodiscard]] auto settle(Payload const& payload) -> Result<void>;
+    [[nodiscard]] auto settle(std::string_view transfer_id, Payload const& payload) -> Result<void>;
     /// @return 1..most bytes
     /// @errors not_found: the payload has been removed
     [[nodiscard]] auto

@@ -17,10 +17,10 @@ namespace memfs_cache {
 /// A body as text, for Beast's parser. Unlike its string_body it takes no memory for what was only announced.
 struct Text_Body {
     using value_type = std::string;
-    class reader {
+    class Reader {
       public:
-        template <bool isRequest, class Fields>
-        reader(boost::beast::http::header<isRequest, Fields> const&, value_type& body) : body_(body) {}
+        template <bool IsRequest, class Fields>
+        Reader(boost::beast::http::header<IsRequest, Fields> const&, value_type& body) : body_(body) {}
         void init(boost::optional<std::uint64_t> const&, boost::system::error_code& state) { state = {}; }
         auto put(boost::asio::const_buffer bytes, boost::system::error_code& state) -> std::size_t {
             state = {};
@@ -32,6 +32,7 @@ struct Text_Body {
       private:
         value_type& body_;
     };
+    using reader = Reader; // Beast's name
 };
 
 /// How long a body may be.

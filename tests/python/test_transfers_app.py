@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Iterator, NamedTuple
 
 import pytest
@@ -215,8 +216,7 @@ def test_a_wrong_wish_is_refused_and_named(app, members, field):
     assert not any((app_folder(app) / "transfers").glob("*"))
 
 
-def app_folder(app: App):
-    from pathlib import Path
+def app_folder(app: App) -> Path:
     return Path(app.process_.args[app.process_.args.index("--storage") + 1].removeprefix("disk:"))
 
 
@@ -338,6 +338,18 @@ def test_a_token_opens_creation_is_used_up_at_completion_once_and_never_shown(st
     events = app.ask_admin("/tokens/secret-guests/events").json()["events"]
     assert [(event["action"], event["transfer_id"]) for event in events if not event["rejection_reason"]] == \
         [("upload_completed", made[0]["transfer_id"])]
+
+
+def test_completions_at_the_same_time_use_a_token_up_once_and_are_one_upload(any_app):
+    assert any_app.post_admin("/tokens/create", token_name="guests", usage_limit=5).status == 201
+    made = any_app.call("POST", "/transfers", {}, x_access_token="guests").json()
+    assert any_app.call("PUT", made["upload_url"], b"x").status == 200
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda _: any_app.call("POST", made["complete_url"], {}).status, range(8)))
+    assert done == [200] * 8
+    assert any_app.ask_admin("/tokens/guests").json()["usage_count"] == 1
+    wait_until(lambda: any_app.ask_admin("/analytics/pulse?window_minutes=60").json()["active_requests"] == 10, "all is recorded")
+    assert any_app.day()["types"]["file_upload"] == 1
 
 
 def test_whoever_tries_tokens_waits(start_app):

@@ -40,7 +40,7 @@ struct House {
     auto upload(std::string const& id, std::string_view bytes) -> Payload {
         auto payload = transfers.new_payload();
         transfers.add(id, payload, bytes).value();
-        transfers.settle(payload).value();
+        transfers.settle(id, payload).value();
         return payload;
     }
     /// A transfer with a payload that may be downloaded.
@@ -132,7 +132,7 @@ TEST_SUITE("examples/transfer_store") {
                 bytes += static_cast<char>('a' + i % 23);
             for (std::size_t at = 0; at < bytes.size(); at += piece)
                 transfers.add(id, payload, std::string_view(bytes).substr(at, piece)).value();
-            transfers.settle(payload).value();
+            transfers.settle(id, payload).value();
             CHECK(payload.size_bytes == bytes.size());
             CHECK(files_list(storage, "transfers/" + id + "/payload/").value().size() == (appends ? 1 : 3));
             for (std::size_t const most : {piece, std::size_t{100'000}}) {

@@ -65,10 +65,14 @@ class LETS_Aggregator {
         return {};
     }
 
+    /// Lets one thread at a time build the same thing, of a name that no window's file has: it holds as long as what is
+    /// given lives. Whoever holds one may ask for windows.
+    [[nodiscard]] auto turn_of(std::string name) { return Guard(*this, std::move(name)); }
+
     /// Forgets the saved window and builds it again. From the same raw events come the same bytes.
     [[nodiscard]] auto rebuild(Window const& window) -> Result<Answer> {
         {
-            Guard const guard(*this, window);
+            Guard const guard(*this, window.file());
             if (auto const erased = storage_.erase(key_of(window), Precondition::none()); !erased)
                 return erased.error();
             cache_.erase(window);
@@ -247,10 +251,10 @@ class LETS_Aggregator {
         std::unordered_map<std::string, typename std::list<Entry>::iterator> index_;
     };
 
-    /// Holds the turn of one window. Parents ask their children while holding their own turn, never the reverse.
+    /// Holds the turn of one window, or of a question that windows are a part of. Parents ask their children while holding their own turn, never the reverse.
     class Guard {
       public:
-        Guard(LETS_Aggregator& owner, Window const& window) : owner_(owner), file_(window.file()) {
+        Guard(LETS_Aggregator& owner, std::string file) : owner_(owner), file_(std::move(file)) {
             std::unique_lock lock(owner_.turns_mutex_);
             owner_.turns_changed_.wait(lock, [&] { return !owner_.turns_.contains(file_); });
             owner_.turns_.insert(file_);
@@ -269,7 +273,7 @@ class LETS_Aggregator {
     };
 
     auto answer(Window const& window) -> Result<Answer> {
-        Guard const guard(*this, window);
+        Guard const guard(*this, window.file());
         auto const revision = log_.late_marks().revision(window.start(), window.end());
         if (!revision)
             return revision.error();

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/lets/saved_question.hpp>
+#include <memfs_cache/storage/words.hpp>
 
 #include <algorithm>
 #include <map>
@@ -64,7 +65,8 @@ class Question_Desk {
 
     /// The numbers of several windows, in their order.
     /// @param  zone  whose calendar they are of
-    /// @errors invalid_argument if one lies in the future; what the storage says; corrupt_data naming the file
+    /// @errors invalid_argument if one lies in the future; not_found if it is not saved and its events were purged; what
+    ///         the storage says; corrupt_data naming the file
     /// Cost    of one that is saved: one list and one get. Of one that is not, with a filter: a read of its events
     [[nodiscard]] auto query(std::vector<Local_Window> const& windows, Time_Zone const& zone, Filter const& filter)
         -> Result<std::vector<Answer>> {
@@ -90,6 +92,31 @@ class Question_Desk {
         return answers;
     }
 
+    /// Removes the saved answers about windows that were over by an instant. Who asks again has them built again, as long
+    /// as the events are there.
+    /// @return how many
+    /// Cost    a get of 512 bytes for each saved answer
+    [[nodiscard]] auto forget(Utc_Time over_by) -> Result<std::uint64_t> {
+        auto const keys = files_list(std::as_const(storage_), log_.paths().data_prefix() + "queries/");
+        if (!keys)
+            return keys.error();
+        std::uint64_t count = 0;
+        for (auto const& name : *keys) {
+            Storage_Key const key(name);
+            auto const head = std::as_const(storage_).get(key, Byte_Range{0, longest_answer_window});
+            if (!head)
+                return head.error();
+            auto const end = *head ? end_of_saved_answer((*head)->bytes) : std::nullopt;
+            if (!end || *end > over_by)
+                continue;
+            auto const erased = storage_.erase(key, Precondition::only_if((*head)->version));
+            if (!erased)
+                return erased.error();
+            count += *erased ? 1U : 0U;
+        }
+        return count;
+    }
+
   private:
     struct Question {
         Local_Window window;
@@ -113,6 +140,7 @@ class Question_Desk {
         Saved_Question const place(log_.paths(), window,
                                    has_local_parts ? std::string_view(question.zone.name()) : std::string_view(),
                                    question.filter.canonical());
+        auto const turn = aggregator_.turn_of(place.key().str());
         auto const [start, end] = window.half_hours();
         auto const revision = log_.late_marks().revision(start, end);
         if (!revision)
@@ -314,6 +342,14 @@ class Question_Desk {
         auto const active = log_.windows(start, end);
         if (!active)
             return active.error();
+        auto const known = aggregator_.active_windows(Window_Type::half_hour, start, end);
+        if (!known)
+            return known.error();
+        for (auto const& half_hour : *known)
+            if (!std::binary_search(active->begin(), active->end(), Base_Window::containing(half_hour.start())))
+                return fail(Errc::not_found, "the events of " + half_hour.key() +
+                                                 " were purged, and this was not asked "
+                                                 "before; ask without a filter, for windows of UTC");
         bool const is_whole = std::pair(start, end) == std::pair(window.start(), window.end());
         Sum sum;
         Event event;

@@ -144,6 +144,14 @@ TEST_SUITE("lets/time_zone") {
               hours(24) + minutes(30));
     }
 
+    TEST_CASE("an hour before midnight that comes again after it belongs to the date that has begun") {
+        auto const begun = day("America/St_Johns", "2005-10-30T02:30:30"); // 00:00:30; at 00:01 it is 23:01 again
+        CHECK(begun.key() == "2005-10-30");
+        CHECK(begun.start() == time_at("2005-10-30T02:30"));
+        CHECK(day("America/St_Johns", "2005-10-30T02:45") == begun);
+        CHECK(day("America/St_Johns", "2005-10-30T03:45") == begun);
+    }
+
     TEST_CASE("a date that a place has skipped is no window") {
         auto const before = day("Pacific/Apia", "2011-12-30T09:59");
         auto const after = day("Pacific/Apia", "2011-12-30T10:00");

@@ -7,10 +7,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -369,6 +371,7 @@ TEST_SUITE("namespaces/series") {
         auto const [key, bytes] = *saved(site).begin();
         auto other = bytes;
         other.replace(other.find("/a"), 2, "/z");
+        other.replace(other.find(R"("total_requests":1)"), 18, R"("total_requests":7)");
         REQUIRE(write(site.memory, key, other));
         CHECK(site->series(asked).value().to_json() == first);
         CHECK(saved(site).at(key) == other);
@@ -429,5 +432,123 @@ TEST_SUITE("namespaces/series") {
         CHECK(is_done);
         CHECK(row.revision == 1);
         CHECK(row.total_requests == 2);
+    }
+
+    TEST_CASE("local days of a zone that is half an hour off are counted in half-hours at their edges") {
+        Site site("2026-03-01T00:00");
+        for (auto const* const time : {"2026-02-10T18:00", "2026-02-10T18:29:59.999", "2026-02-10T18:30",
+                                       "2026-02-11T18:29:59.999", "2026-02-11T18:30"})
+            visit(site, time);
+        CHECK(totals(site->series(question("2026-02-10T12:00", "2026-02-11T18:31", Window_Type::daily, "Asia/Kolkata"))
+                         .value()) == Totals{"2026-02-10 2", "2026-02-11 2", "2026-02-12 1"});
+    }
+
+    TEST_CASE("what the storage does not take is counted all the same") {
+        Site site("2026-02-13T14:10");
+        visit(site, "2026-02-13T14:00", "/a");
+        REQUIRE(site->flush());
+        site.storage.hook = [](Watched_Memory::Operation operation, std::string const&) {
+            using Verdict = Watched_Memory::Verdict;
+            return operation == Watched_Memory::Operation::append || operation == Watched_Memory::Operation::put
+                       ? Verdict{Verdict::Kind::fail}
+                       : Verdict{};
+        };
+        Analytics_Event waiting;
+        waiting.event_type = "page_view";
+        waiting.path = "/a";
+        (void)site->record(waiting);
+        auto const asked = filtered(question("2026-02-13T00:00", "2026-02-13T14:10", Window_Type::daily), "path", "/a");
+        CHECK(site->series(asked).value().rows.at(0).summary.total_requests == 2);
+        site.storage.hook = nullptr;
+    }
+
+    TEST_CASE(
+        "where the events are gone, a question that was not asked before is refused, and one that was is answered") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        visit(site, "2026-02-11T10:00", "/a");
+        auto const of = [](Window_Type type, std::string const& path) {
+            return filtered(question("2026-02-10T00:00", "2026-02-11T00:00", type), "path", path);
+        };
+        auto const all = question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily);
+        for (auto const& asked : {of(Window_Type::daily, "/a"), all})
+            CHECK(site->series(asked).value().rows.at(0).summary.total_requests == 1);
+        for (auto const& entry : stored_files(site.memory, "cache/analytics/data/raw/2026/02/10/"))
+            REQUIRE(remove(site.memory, entry.first));
+        for (auto const& asked : {of(Window_Type::daily, "/a"), all})
+            CHECK(site->series(asked).value().rows.at(0).summary.total_requests == 1);
+        CHECK(site->series(of(Window_Type::weekly, "/a")).value().rows.at(0).summary.total_requests == 2);
+        for (auto const type : {Window_Type::daily, Window_Type::monthly, Window_Type::yearly}) {
+            auto const answer = site->series(of(type, "/b"));
+            REQUIRE(!answer);
+            CHECK(answer.error().code == Errc::not_found);
+            CHECK(answer.error().context.find("2026-02-10T10:00") != std::string::npos);
+        }
+    }
+
+    TEST_CASE("an answer is saved after the events that it counts are safe, and handed out after it is") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        auto const asked = filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "path", "/a");
+        std::vector<std::string> order;
+        site.storage.hook = [&](Watched_Memory::Operation operation, std::string const& key) {
+            if (operation == Watched_Memory::Operation::sync)
+                order.push_back("sync");
+            if (operation == Watched_Memory::Operation::put && key.find("/queries/") != std::string::npos)
+                order.push_back("put");
+            return Watched_Memory::Verdict{};
+        };
+        REQUIRE(site->series(asked));
+        CHECK(order == std::vector<std::string>{"sync", "put", "sync"});
+        REQUIRE(site->series(asked));
+        CHECK(order.size() == 3);
+        site.storage.hook = nullptr;
+    }
+
+    TEST_CASE("threads that ask the same at once read the events once and have the same answer") {
+        Site site("2026-03-01T00:00");
+        for (int i = 0; i < 100; ++i)
+            visit(site, "2026-02-10T10:00", "/" + std::to_string(i % 3));
+        REQUIRE(site->flush());
+        auto const asked = filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "path", "/1");
+        std::atomic<int> reads{0};
+        site.storage.hook = [&](Watched_Memory::Operation operation, std::string const& key) {
+            if (operation == Watched_Memory::Operation::get && key.find("/raw/") != std::string::npos) {
+                ++reads;
+                std::this_thread::sleep_for(std::chrono::milliseconds(50)); // time for others to come here too
+            }
+            return Watched_Memory::Verdict{};
+        };
+        std::vector<std::uint64_t> found(8);
+        {
+            std::vector<std::jthread> threads;
+            for (auto& total : found)
+                threads.emplace_back([&] { total = site->series(asked).value().rows.at(0).summary.total_requests; });
+        }
+        site.storage.hook = nullptr;
+        CHECK(found == std::vector<std::uint64_t>(8, 33));
+        CHECK(reads == 1);
+        CHECK(saved(site).size() == 1);
+    }
+
+    TEST_CASE("saved answers are forgotten by the end of their windows, and nothing else is") {
+        Site site("2026-03-01T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        visit(site, "2026-02-12T10:00", "/a");
+        auto const of = [](std::string const& day, std::string const& path) {
+            return filtered(question(day + "T00:00", day + "T00:00:00.001", Window_Type::daily), "path", path);
+        };
+        for (std::string const day : {"2026-02-10", "2026-02-12"})
+            for (auto const& path : {std::string("/a"), std::string(1000, '/')})
+                REQUIRE(site->series(of(day, path)));
+        auto const before = stored_files(site.memory);
+        REQUIRE(write(site.memory, "cache/analytics/data/queries/note.txt", "a stranger's"));
+        CHECK(site->forget_answers(time_at("2026-02-11T00:00") - std::chrono::milliseconds(1)).value() == 0);
+        CHECK(site->forget_answers(time_at("2026-02-11T00:00")).value() == 2);
+        CHECK(saved(site).size() == 3);
+        REQUIRE(site->series(of("2026-02-10", "/a")));
+        REQUIRE(site->series(of("2026-02-10", std::string(1000, '/'))));
+        REQUIRE(remove(site.memory, "cache/analytics/data/queries/note.txt"));
+        CHECK(stored_files(site.memory) == before);
     }
 }

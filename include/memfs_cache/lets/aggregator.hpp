@@ -124,8 +124,8 @@ class LETS_Aggregator {
             if (!children)
                 return children.error();
             for (auto const& child : *children)
-                if (auto const part = answer(child); !part)
-                    return part.error();
+                if (auto const found = find(child, Need::answer); !found)
+                    return found.error();
             return {};
         }
         auto const purged = log_.purged(Base_Window::containing(window.start()));
@@ -510,7 +510,7 @@ class LETS_Aggregator {
     }
 
     /// Of a half-hour whose raw events were purged only the saved window knows: what came since is added to it.
-    auto begin_with_saved(Saved_Window_Head& head, Read_State& state, Summary& summary) const -> Result<void> {
+    auto begin_with_saved(Saved_Window_Head& head, Read_State& state, Summary& summary) -> Result<void> {
         auto const key = key_of(head.window);
         auto const object = storage_.get(key);
         if (!object)
@@ -519,19 +519,38 @@ class LETS_Aggregator {
             return fail(Errc::not_found, "the raw events of " + head.window.key() +
                                              " were purged and its saved window is gone; restore " + key.str() +
                                              " from a copy");
-        auto const parsed = parse_object((*object)->bytes, key.str());
-        if (!parsed)
-            return parsed.error();
-        auto const saved = read_saved_head(*parsed, head.window);
-        if (!saved)
-            return saved.error();
-        auto counted = Summary::from_object(*parsed);
-        Member_Reader reader(*parsed);
+        auto const damaged = [](std::string const& file) {
+            return fail(Errc::corrupt_data, file + " cannot be read, and the events that it was made of were purged; "
+                                                   "restore it from a copy");
+        };
+        auto const view = read_saved_window((*object)->bytes, head.window, saved_form<Summary, Event>);
+        if (!view)
+            return view.error();
+        if (!*view)
+            return damaged(key.str());
+        std::shared_ptr<Bytes const> beside_it;
+        if (auto const file = (*view)->state_file; !file.empty()) {
+            auto const found = state_beside(head.window, file);
+            if (!found)
+                return found.error();
+            if (!*found)
+                return damaged(beside(head.window, file).str());
+            beside_it = *found;
+        }
+        auto const text = beside_it                ? std::string_view(*beside_it)
+                          : (*view)->state.empty() ? std::string_view((*object)->bytes)
+                                                   : (*view)->state;
+        // Long ones stand with the state.
+        auto const sources = (*view)->head.sources.empty() ? parse_object(text, key.str())
+                                                           : parse_object("{" + (*view)->head.sources + "}", key.str());
+        if (!sources)
+            return sources.error();
+        Member_Reader reader(*sources);
         auto covered = Read_State::of_purged(reader.object("covers"));
-        if (!counted || !covered || !reader.good())
-            return fail(Errc::corrupt_data, key.str() + " cannot be read; restore it from a copy");
-        head.computed_at = std::max(head.computed_at, saved->computed_at);
-        summary = *std::move(counted);
+        summary = Summary();
+        if (!covered || !reader.good() || !merge_state(text, summary))
+            return damaged(key.str());
+        head.computed_at = std::max(head.computed_at, (*view)->head.computed_at);
         state = *std::move(covered);
         return {};
     }
@@ -755,20 +774,27 @@ class LETS_Aggregator {
 
     /// A saved window with the state that lies beside it, if it does.
     auto with_state(Saved saved) -> Result<Saved_Ptr> {
-        auto const object = storage_.get(beside(saved.status.window, saved.state_file));
+        auto const text = state_beside(saved.status.window, saved.state_file);
+        if (!text)
+            return text.error();
+        if (!*text)
+            return std::make_shared<Saved const>(std::move(saved));
+        saved.text = *text;
+        saved.state = **text;
+        return remember(std::move(saved), (*text)->size());
+    }
+
+    /// A state that lies beside its window; null if it is missing or damaged.
+    auto state_beside(Window const& window, std::string_view file) -> Result<std::shared_ptr<Bytes const>> {
+        std::shared_ptr<Bytes const> const none;
+        auto const object = storage_.get(beside(window, file));
         if (!object)
             return object.error();
+        if (!*object)
+            return none;
         auto const text = std::make_shared<Bytes>();
-        bool const is_sound = *object && [&] {
-            std::unique_lock const lock(unpacker_mutex_);
-            return unpacker_.unpack((*object)->bytes, most_state_bytes, *text).has_value();
-        }();
-        if (!is_sound)
-            return std::make_shared<Saved const>(std::move(saved));
-        saved.text = text;
-        saved.state = *text;
-        auto const size = text->size();
-        return remember(std::move(saved), size);
+        std::unique_lock const lock(unpacker_mutex_);
+        return unpacker_.unpack((*object)->bytes, most_state_bytes, *text) ? text : none;
     }
 
     auto remember(Saved saved, std::size_t bytes) -> Saved_Ptr {

@@ -117,7 +117,7 @@ class Day_Salts {
             return keys.error();
         for (auto const& key : *keys) {
             auto const first = Base_Window::parse(key.substr(folder.size(), 10).append("T00:00"));
-            auto const period = first ? std::optional(period_of(first->start())) : std::nullopt;
+            auto const period = first ? std::optional(period_at(first->start())) : std::nullopt;
             if (!period || key_of(*period).str() != key)
                 continue;
             auto const object = storage_.get(Storage_Key(key));

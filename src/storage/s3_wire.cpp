@@ -4,7 +4,7 @@
 #include "s3_xml.hpp"
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/core/civil.hpp>
-#include <memfs_cache/core/random.hpp>
+#include <memfs_cache/net/backoff.hpp>
 
 #include <algorithm>
 #include <thread>
@@ -13,22 +13,6 @@ namespace memfs_cache::s3 {
 namespace {
 
 using std::chrono::milliseconds;
-
-/// Pauses between tries: each is drawn between the shortest and three times the one before, so that those who failed
-/// together do not come back together.
-class Backoff {
-  public:
-    auto next() -> milliseconds {
-        auto const range = static_cast<std::uint64_t>((last_ * 3 - shortest).count()) + 1;
-        last_ = std::min(longest, shortest + milliseconds(random_u64() % range));
-        return last_;
-    }
-
-  private:
-    static constexpr milliseconds shortest{100};
-    static constexpr milliseconds longest{15'000};
-    milliseconds last_ = shortest;
-};
 
 /// An instant as the header Date spells it: "Fri, 13 Feb 2026 14:05:09 GMT".
 auto parse_http_date(std::string_view text) -> std::optional<Utc_Time> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/json.hpp>
 #include <memfs_cache/service/cache_service.hpp>
 
 #include <CLI/App.hpp>
@@ -8,6 +9,7 @@
 #include <CLI/Formatter.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -26,6 +28,7 @@ auto add_query(CLI::App& app) -> Subcommand;
 auto add_series(CLI::App& app) -> Subcommand;
 auto add_pulse(CLI::App& app) -> Subcommand;
 auto add_tokens(CLI::App& app) -> Subcommand;
+auto add_costs(CLI::App& app) -> Subcommand;
 auto add_export(CLI::App& app) -> Subcommand;
 auto add_probe(CLI::App& app) -> Subcommand;
 auto add_verify(CLI::App& app) -> Subcommand;
@@ -62,6 +65,20 @@ auto about(std::string const& subject, memfs_cache::Result<T> result) -> memfs_c
 
 /// Says on stderr what went wrong.
 void complain(std::string_view sentence);
+
+/// A text that anybody may have written, in quotes and without effect on a terminal.
+auto harmless(std::string_view text) -> std::string;
+/// "2026-02-13 14:05:09", in UTC; "" for never.
+auto time_text(memfs_cache::Utc_Time time) -> std::string;
+
+/// One thing as one JSON object in a line, or as people read it.
+template <class Thing, class Show>
+void tell(bool json, Thing const& thing, Show const& in_words) {
+    if (json)
+        std::printf("%s\n", memfs_cache::json_text(thing.to_json()).c_str());
+    else
+        in_words(thing);
+}
 
 /// An option with its variable in the environment and its default in the help.
 template <class T>

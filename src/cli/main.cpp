@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
-#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/civil.hpp>
+#include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/storage/open.hpp>
 #include <memfs_cache/version.hpp>
 
@@ -62,14 +63,32 @@ void complain(std::string_view sentence) {
     std::fprintf(stderr, "memfs-cache: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
 }
 
+auto harmless(std::string_view text) -> std::string {
+    std::string out;
+    append_ascii_json_string(out, text);
+    return out;
+}
+
+auto time_text(Utc_Time time) -> std::string {
+    if (time == earliest_time)
+        return {};
+    auto const civil = to_civil(time);
+    auto text = date_text(time);
+    for (auto const& [before, part] : {std::pair(' ', civil.hour), {':', civil.minute}, {':', civil.second}}) {
+        text += before;
+        append_padded(text, part, 2);
+    }
+    return text;
+}
+
 int main(int argc, char** argv) {
     try {
-        CLI::App app("Analytics, tokens and entries on plain files", "memfs-cache");
+        CLI::App app("Analytics, tokens, costs and entries on plain files", "memfs-cache");
         app.set_version_flag("--version", std::string(version));
         app.require_subcommand(1);
         std::vector<std::pair<CLI::App*, Subcommand>> commands;
-        for (auto* add : {&add_serve, &add_import, &add_query, &add_series, &add_pulse, &add_tokens, &add_export,
-                          &add_probe, &add_verify}) {
+        for (auto* add : {&add_serve, &add_import, &add_query, &add_series, &add_pulse, &add_tokens, &add_costs,
+                          &add_export, &add_probe, &add_verify}) {
             auto run = (*add)(app);
             commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
         }

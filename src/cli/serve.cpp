@@ -29,6 +29,7 @@ struct Serve_Options {
     std::string share_url_base;
     std::uint32_t token_check_per_minute = 30;
     bool keep_country = true;
+    bool accept_credits = false;
     std::optional<std::uint64_t> flush_interval_ms;
     std::uint64_t buffer_bytes = Event_Log_Options().buffer_bytes;
     std::uint64_t summary_cache_bytes = Analytics_Options().summary_cache_bytes;
@@ -55,6 +56,7 @@ auto service_options(Serve_Options const& options) -> Service_Options {
                                                             : Visitor_Key::ip;
     analytics.trusted_proxies = or_exit(about("--trusted-proxies", Trusted_Proxies::parse(options.trusted_proxies)));
     analytics.exclude_paths = or_exit(about("--exclude-paths", Excluded_Paths::parse(options.exclude_paths)));
+    service.costs.accept_credits = options.accept_credits;
     service.tokens.share_url_base = options.share_url_base;
     service.tokens.summary_cache_bytes = options.summary_cache_bytes;
     service.tokens.log = analytics.log;
@@ -165,6 +167,7 @@ auto add_serve(CLI::App& app) -> Subcommand {
     add(*command, "keep-country", options->keep_country, "false: no country is stored, whoever gives one");
     add(*command, "share-url-base", options->share_url_base,
         "what the name of a token is put behind for its share_url");
+    add(*command, "accept-credits", options->accept_credits, "true: costs may be below zero");
     add(*command, "token-check-per-minute", options->token_check_per_minute, "public checks of tokens, of each client")
         ->check(CLI::Range(1, 1'000'000));
     add(*command, "max-connections", server.max_connections, "of each address; then those give way that wait longest")

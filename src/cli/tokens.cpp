@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
-#include <memfs_cache/core/civil.hpp>
 #include <memfs_cache/core/json.hpp>
-#include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/http/router.hpp>
 
 #include <boost/json.hpp>
@@ -33,26 +31,6 @@ struct Token_Options {
     std::size_t most_events = 100;
 };
 
-/// What anybody may have put into a text, without effect on a terminal.
-auto harmless(std::string_view text) -> std::string {
-    std::string out;
-    append_ascii_json_string(out, text);
-    return out;
-}
-
-/// "2026-02-13 14:05:09", in UTC; "" for never.
-auto text_of(Utc_Time time) -> std::string {
-    if (time == Token_Record::never)
-        return {};
-    auto const civil = to_civil(time);
-    auto text = date_text(time);
-    for (auto const& [before, part] : {std::pair(' ', civil.hour), {':', civil.minute}, {':', civil.second}}) {
-        text += before;
-        append_padded(text, part, 2);
-    }
-    return text;
-}
-
 auto uses(Token const& token) -> std::string {
     auto text = std::to_string(token.usage_count);
     text += token.remaining ? " of " + std::to_string(token.usage_limit) : std::string(", not limited");
@@ -69,11 +47,11 @@ void show(Token const& token) {
     line("token", token.token_name);
     line("status", std::string(to_text(token.status)));
     line("uses", uses(token));
-    line("created", text_of(token.created_at));
+    line("created", time_text(token.created_at));
     line("by", token.created_by.empty() ? "" : harmless(token.created_by));
-    line("expires", text_of(token.expires_at));
-    line("revoked", text_of(token.revoked_at));
-    line("last used", text_of(token.last_used_at));
+    line("expires", time_text(token.expires_at));
+    line("revoked", time_text(token.revoked_at));
+    line("last used", time_text(token.last_used_at));
     line("metadata", token.metadata.empty() ? "" : harmless(json_text(token.metadata)));
     line("link", token.share_url);
 }
@@ -84,7 +62,7 @@ void show_line(Token const& token) {
 }
 
 void show(Token_Event const& event) {
-    auto const when = text_of(event.timestamp);
+    auto const when = time_text(event.timestamp);
     if (event.charged > 0) {
         std::printf("%s  %-10s %s\n", when.c_str(), "charged", std::to_string(event.charged).c_str());
         return;
@@ -101,21 +79,12 @@ void show(Token_Use const& use) {
     std::printf("%s\n", outcome.c_str());
 }
 
-/// One thing as one JSON object in a line, or as people read it.
-template <class Thing, class Show>
-void tell(Token_Options const& options, Thing const& thing, Show const& in_words) {
-    if (options.json)
-        std::printf("%s\n", json_text(thing.to_json()).c_str());
-    else
-        in_words(thing);
-}
-
 using Store_Tokens = Tokens<Any_Storage>;
 
 auto limit_of(Token_Options const& options) -> std::uint64_t { return static_cast<std::uint64_t>(options.limit); }
 
 auto tell_token(Token_Options const& options, Result<Token> token) -> int {
-    tell(options, or_exit(std::move(token)), [](Token const& it) { show(it); });
+    tell(options.json, or_exit(std::move(token)), [](Token const& it) { show(it); });
     return done;
 }
 
@@ -137,13 +106,13 @@ auto show_one(Store_Tokens& tokens, Token_Options const& options) -> int {
 
 auto list(Store_Tokens& tokens, Token_Options const& options) -> int {
     for (auto const& token : or_exit(tokens.list()))
-        tell(options, token, &show_line);
+        tell(options.json, token, &show_line);
     return done;
 }
 
 auto use(Store_Tokens& tokens, Token_Options const& options) -> int {
     auto const used = or_exit(tokens.use(options.name, options.use));
-    tell(options, used, [](Token_Use const& it) { show(it); });
+    tell(options.json, used, [](Token_Use const& it) { show(it); });
     return used.success ? done : failed;
 }
 
@@ -168,7 +137,7 @@ auto settle(Store_Tokens& tokens, Token_Options const& options) -> int {
 
 auto events(Store_Tokens& tokens, Token_Options const& options) -> int {
     for (auto const& event : or_exit(tokens.events(options.name, options.most_events)))
-        tell(options, event, [](Token_Event const& it) { show(it); });
+        tell(options.json, event, [](Token_Event const& it) { show(it); });
     return done;
 }
 

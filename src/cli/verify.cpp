@@ -28,6 +28,7 @@ auto to_json(Verify_Report const& report) -> boost::json::object {
             {"entries", report.entries},
             {"tokens", report.tokens},
             {"events", report.events},
+            {"cost_days", report.cost_days},
             {"windows", report.windows},
             {"windows_due", report.windows_due},
             {"unknown_windows", report.unknown_windows},
@@ -44,6 +45,7 @@ void show(Verify_Report const& report) {
     number("entries", report.entries);
     number("tokens", report.tokens);
     number("events", report.events);
+    number("cost days", report.cost_days);
     number("windows", report.windows);
     number("windows due", report.windows_due);
     if (report.unknown_windows > 0)

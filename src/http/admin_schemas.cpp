@@ -102,6 +102,70 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "transfer_id": {"type": "string"},
                 "lease": {"type": "string", "description": "of a token with blocks: that it was granted from"},
                 "charged": {"type": "integer", "description": "uses of a lease that nobody heard of; 0: no charge"}}})"},
+        {"Cost_Report", R"({
+            "type": "object", "properties": {
+                "window_start": {"type": "integer", "description": "milliseconds since 1970, UTC; belongs to the window"},
+                "window_end": {"type": "integer", "description": "does not belong to the window"},
+                "window_type": {"type": "string"},
+                "window_key": {"type": "string"},
+                "recorded": {"type": "boolean", "description": "false: no costs are known"},
+                "final": {"type": "boolean", "description": "over, and no day of it is an estimate that may change"},
+                "estimated": {"type": "boolean", "description": "figures of some day may still change"},
+                "computed_at": {"type": "integer", "description": "milliseconds since 1970, UTC"},
+                "revision": {"type": "integer", "description": "how often its days were written"},
+                "currency": {"type": "string"},
+                "total_cost_usd": {"type": "number"},
+                "total_cost_nanos": {"type": "integer", "description": "the same, exact, in billionths"},
+                "cost_by_service": {"type": "object", "description": "USD, largest first, then by name",
+                    "additionalProperties": {"type": "number"}},
+                "cost_by_service_nanos": {"$ref": "#/components/schemas/Counts"},
+                "cost_by_day": {"type": "object", "description": "USD, of each day that is known",
+                    "additionalProperties": {"type": "number"}},
+                "top_cost_drivers": {"type": "object", "description": "percent of what was charged, together 100",
+                    "additionalProperties": {"type": "number"}},
+                "month_to_date_usd": {"type": ["number", "null"], "description": "of a month"},
+                "projected_month_usd": {"type": ["number", "null"], "description": "of a month, if it goes on like this"},
+                "previous_total_usd": {"type": ["number", "null"], "description": "of the window before; null: not known"},
+                "delta_usd": {"type": ["number", "null"], "description": "to the window before"},
+                "delta_percent": {"type": ["number", "null"], "description": "of the window before; null also if that was free"},
+                "total_requests": {"type": ["integer", "null"], "description": "null, as the five below: nothing recorded"},
+                "cost_per_request": {"type": ["number", "null"], "description": "0 if there was none, as below"},
+                "total_transfers": {"type": ["integer", "null"], "description": "files uploaded"},
+                "cost_per_transfer": {"type": ["number", "null"]},
+                "unique_visitors": {"type": ["integer", "null"]},
+                "cost_per_active_user": {"type": ["number", "null"]}}})"},
+        {"Cost_Import_Report", R"({
+            "type": "object", "properties": {
+                "days": {"type": "integer", "description": "that it told of"},
+                "days_revised": {"type": "integer", "description": "of them, those that are not as they were"},
+                "entries": {"type": "integer"},
+                "total_usd": {"type": "string", "description": "decimal text"},
+                "alerts_raised": {"type": "integer"}}})"},
+        {"Budget", R"({
+            "type": "object", "properties": {
+                "name": {"type": "string"},
+                "amount_usd": {"type": "string", "description": "decimal text"},
+                "period": {"type": "string", "enum": ["daily", "monthly"]},
+                "thresholds": {"type": "array", "items": {"type": "integer"}, "description": "percent"},
+                "service": {"type": "string", "description": "empty: the costs of all"}}})"},
+        {"Budgets", R"({
+            "type": "object", "properties": {
+                "budgets": {"type": "array", "items": {"$ref": "#/components/schemas/Budget"}}}})"},
+        {"Removed", R"({
+            "type": "object", "properties": {"removed": {"type": "boolean"}}})"},
+        {"Cost_Alerts", R"({
+            "type": "object", "properties": {
+                "alerts": {"type": "array", "items": {"$ref": "#/components/schemas/Cost_Alert"}}}})"},
+        {"Cost_Alert", R"({
+            "type": "object", "properties": {
+                "budget": {"type": "string"},
+                "period": {"type": "string", "enum": ["daily", "monthly"]},
+                "window_key": {"type": "string"},
+                "threshold_percent": {"type": "integer"},
+                "service": {"type": "string", "description": "empty: the costs of all"},
+                "budget_usd": {"type": "string", "description": "decimal text"},
+                "spent_usd": {"type": "string", "description": "decimal text, when it was noticed"},
+                "raised_at": {"type": "integer", "description": "milliseconds since 1970, UTC"}}})"},
         {"Namespaces", R"({
             "type": "object", "properties": {
                 "namespaces": {"type": "array", "items": {"type": "string"}}}})"},

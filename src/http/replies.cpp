@@ -3,7 +3,7 @@
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/http/replies.hpp>
 
-#include <boost/json/object.hpp>
+#include <algorithm>
 
 #include <algorithm>
 

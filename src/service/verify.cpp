@@ -4,6 +4,7 @@
 #include <memfs_cache/lets/window_check.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_record.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
+#include <memfs_cache/namespaces/costs.hpp>
 #include <memfs_cache/namespaces/tokens/token.hpp>
 #include <memfs_cache/namespaces/tokens/token_event.hpp>
 #include <memfs_cache/service/verify.hpp>
@@ -30,7 +31,8 @@ class Verifier {
             if (!name)
                 continue; // none of ours
             ++report_.namespaces;
-            for (auto const step : {&Verifier::entries, &Verifier::tokens, &Verifier::events, &Verifier::windows})
+            for (auto const step :
+                 {&Verifier::entries, &Verifier::tokens, &Verifier::events, &Verifier::cost_days, &Verifier::windows})
                 if (auto const looked = (this->*step)(*name); !looked)
                     return looked.error();
         }
@@ -188,6 +190,51 @@ class Verifier {
         return {};
     }
 
+    // Costs
+
+    auto cost_days(Namespace_Name const& name) -> Result<void> {
+        Cost_Days<Any_Storage> const days(storage_, Log_Paths(options_.root_prefix, name));
+        auto const found = days.between(earliest_time, latest_time);
+        if (!found)
+            return found.error();
+        for (auto const& [date, version] : *found) {
+            auto const day = days.get(date);
+            if (!day && day.error().code != Errc::corrupt_data)
+                return day.error();
+            if (!day)
+                wrong(days.key_of(date).str(), day.error().context);
+            else
+                report_.cost_days += *day ? 1U : 0U;
+        }
+        return {};
+    }
+
+    auto check_cost_windows(Log_Paths const& paths, std::vector<std::string> const& saved) -> Result<void> {
+        using Windows = Cost_Windows<Any_Storage>;
+        Windows windows(storage_, paths, options_.clock);
+        auto const folder = paths.data_prefix() + "aggregations/";
+        for (auto const& path : saved) {
+            auto const window = Window::from_file(std::string_view(path).substr(folder.size()));
+            if (!window || !Windows::is_kept(window->type()))
+                continue; // a stranger's file
+            auto const text = read(storage_, path);
+            if (!text)
+                return text.error();
+            if (!*text)
+                continue;
+            auto const finding = windows.check(*window, **text);
+            if (!finding && finding.error().code != Errc::corrupt_data)
+                return finding.error();
+            if (!finding)
+                continue; // a day of it is damaged, which is reported already
+            report_.windows += *finding == Windows::Finding::right ? 1U : 0U;
+            report_.windows_due += *finding == Windows::Finding::due ? 1U : 0U;
+            if (*finding == Windows::Finding::wrong)
+                wrong(path, "is not what its days make", options_.repair && windows.rebuild(*window));
+        }
+        return {};
+    }
+
     // Windows
 
     auto windows(Namespace_Name const& name) -> Result<void> {
@@ -196,7 +243,7 @@ class Verifier {
         auto const saved = files(folder);
         if (!saved)
             return saved.error();
-        // What kind of events a namespace has its own windows tell, whatever its name.
+        // Of what kind they are they say themselves, whatever the namespace is called.
         for (auto const& path : *saved) {
             auto const text = read(storage_, path);
             if (!text)
@@ -208,6 +255,8 @@ class Verifier {
                 return check<Analytics_Record, Analytics_Summary>(paths);
             if (Tokens_Summary::from_object(*object))
                 return check<Token_Event, Tokens_Summary>(paths);
+            if (Cost_Summary::from_object(*object))
+                return check_cost_windows(paths, *saved);
         }
         report_.unknown_windows += saved->size();
         return {};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import memfs_cache
@@ -12,6 +13,7 @@ from memfs_cache import (
     Already_Exists,
     Analytics,
     Analytics_Event,
+    Budget,
     Cache_Error,
     Cache_Hash,
     Cache_Id,
@@ -19,6 +21,11 @@ from memfs_cache import (
     Closed,
     Conflict,
     Corrupt_Data,
+    Cost_Alert,
+    Cost_Entry,
+    Cost_Import_Report,
+    Cost_Report,
+    Costs,
     Data_File,
     Entry_Metadata,
     Entry_Store,
@@ -170,6 +177,21 @@ def tokens(cache: Cache_Service) -> None:
     assert cache.use_token("b").success and cache.lookup_token("b") and cache.revoke_token("b") and cache.list_tokens()
 
 
+def costs(cache: Cache_Service) -> None:
+    handler: Costs = cache.costs
+    assert handler.record(Cost_Entry("2026-02-12", "S3", "1.5")) and handler.record(Cost_Entry(NOON.date(), "S3", 2, region="x"))
+    entries: list[Cost_Entry] = handler.entries("2026-02-12")
+    budget: Budget = handler.set_budget("all", Decimal("3.50"), thresholds=[100], service="S3")
+    alerts: list[Cost_Alert] = handler.alerts(limit=10)
+    assert [entry.amount_usd for entry in entries] == ["1.5"] and alerts[0].budget == budget.name
+    document: dict[str, Any] = {"ResultsByTime": []}
+    report: Cost_Import_Report = handler.import_file(document, metric="AmortizedCost")
+    assert report.days == 0 and handler.budgets() == [budget] and handler.remove_budget("all")
+    window: Cost_Report = handler.aggregation("daily", "2026-02-12")
+    assert window.total_cost_usd == 1.5 and handler.current().total_cost_nanos == 3_500_000_000
+    assert handler("lab").entries(NOON.date()) == [] and cache.add_namespace("lab", Costs).budgets() == []
+
+
 def errors() -> list[type[Cache_Error]]:
     every: list[type[Cache_Error]] = [
         Already_Exists, Closed, Conflict, Corrupt_Data, Indeterminate, Internal, Invalid_Argument, No_Space, Not_Found,
@@ -188,9 +210,9 @@ def main(folder: str) -> None:
     clock.advance(0)
     for storage in storages(folder)[:2]:
         with Cache_Service(storage_fs=storage, clock=clock, id_generator=Cache_Id.new, recording="buffered",
-                           flush_interval_ms=50, trusted_proxies=["10.0.0.0/8"], exclude_paths="/health") as cache:
+                           flush_interval_ms=50, trusted_proxies=["10.0.0.0/8"], exclude_paths="/health", accept_credits=False) as cache:
             cache.setup_namespaces()
-            for use in (hashes, entries, analytics, tokens):
+            for use in (hashes, entries, analytics, tokens, costs):
                 use(cache)
             cache.flush()
             assert cache.health()["status"] == "ok" and "analytics" in cache.namespaces()

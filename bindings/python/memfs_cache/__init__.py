@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries, request analytics and exact tokens on a storage of your choice.
+"""Entries, request analytics, exact tokens and costs on a storage of your choice.
 
     from memfs_cache import Cache_Service, Storage_Disk
 
@@ -14,6 +14,7 @@ from ._core import (
     Analytics_Event,
     Cache_Hash,
     Cache_Id,
+    Costs,
     Entry_Store,
     Manual_Clock,
     Storage,
@@ -46,6 +47,11 @@ from .errors import (
     Unsupported,
 )
 from .types import (
+    Budget,
+    Cost_Alert,
+    Cost_Entry,
+    Cost_Import_Report,
+    Cost_Report,
     Data_File,
     Entry_Metadata,
     Pulse,
@@ -66,6 +72,7 @@ __all__ = [
     "Already_Exists",
     "Analytics",
     "Analytics_Event",
+    "Budget",
     "Cache_Error",
     "Cache_Hash",
     "Cache_Id",
@@ -73,6 +80,11 @@ __all__ = [
     "Closed",
     "Conflict",
     "Corrupt_Data",
+    "Cost_Alert",
+    "Cost_Entry",
+    "Cost_Import_Report",
+    "Cost_Report",
+    "Costs",
     "Data_File",
     "Entry_Metadata",
     "Entry_Store",

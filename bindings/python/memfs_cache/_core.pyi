@@ -3,13 +3,19 @@
 
 from builtins import list as _List  # Tokens has a method of that name
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from os import PathLike
 from typing import Any, TypeAlias
 
 from typing_extensions import Never
 
 from .types import (
+    Budget,
+    Cost_Alert,
+    Cost_Entry,
+    Cost_Import_Report,
+    Cost_Report,
     Data_File,
     Pulse,
     Retrieved,
@@ -274,6 +280,30 @@ class Tokens(metaclass=_Class):
     def aggregation(self, name: str, window_type: str, window_key: str) -> Token_Figures: ...
     def list(self) -> _List[Token]: ...
 
+class Costs(metaclass=_Class):
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...  # the library alone makes them
+    def __call__(self, name: str) -> Costs: ...
+    def record(self, entry: Cost_Entry) -> bool: ...
+    def import_file(
+        self,
+        path_or_dict: str | PathLike[str] | dict[str, Any] | list[dict[str, Any]],
+        metric: str = "UnblendedCost",
+    ) -> Cost_Import_Report: ...
+    def aggregation(self, window_type: str, window_key: str) -> Cost_Report: ...
+    def current(self) -> Cost_Report: ...
+    def entries(self, date: str | date) -> list[Cost_Entry]: ...
+    def set_budget(
+        self,
+        name: str,
+        amount_usd: Decimal | int | str | float,
+        period: str = "monthly",
+        thresholds: Sequence[int] = (50, 80, 100),
+        service: str | None = None,
+    ) -> Budget: ...
+    def budgets(self) -> list[Budget]: ...
+    def remove_budget(self, name: str) -> bool: ...
+    def alerts(self, limit: int = 100) -> list[Cost_Alert]: ...
+
 class Service(metaclass=_Class):
     def __init__(
         self,
@@ -293,6 +323,7 @@ class Service(metaclass=_Class):
         keep_country: bool = True,
         summary_cache_bytes: int | None = None,
         share_url_base: str = "",
+        accept_credits: bool = False,
     ) -> None: ...
     @property
     def storage_fs(self) -> Storage: ...
@@ -304,6 +335,8 @@ class Service(metaclass=_Class):
     def analytics(self) -> Analytics: ...
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def costs(self) -> Costs: ...
     def setup_namespaces(self) -> None: ...
     def namespaces(self) -> list[str]: ...
     def flush(self) -> None: ...

@@ -20,7 +20,7 @@ _EXIT_SECONDS = 10.0  # that an ending interpreter waits for a storage
 
 
 class Cache_Service(_core.Service):
-    """Entries, analytics and tokens on one storage; a context manager that closes at its end.
+    """Entries, analytics, tokens and costs on one storage; a context manager that closes at its end.
 
         with Cache_Service(storage_fs=Storage_Disk("./data")) as cache:
             cache.tokens.create("community-x", limit=10)
@@ -43,6 +43,7 @@ class Cache_Service(_core.Service):
     keep_country         False: no country is stored, whoever gives one.
     summary_cache_bytes  of windows that are kept decoded; 64 MiB.
     share_url_base       what a token's name is put behind to make its share_url.
+    accept_credits       True: costs may be below zero, as credits and refunds are.
 
     A service that is not closed is when nothing refers to it, or the interpreter ends. After fork() a child goes on with
     its copy as a writer of its own, and leaves to its parent what the parent had buffered.
@@ -50,6 +51,7 @@ class Cache_Service(_core.Service):
 
     NS_ANALYTICS = "analytics"
     NS_TOKENS = "tokens"
+    NS_COSTS = "costs"
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Cache_Service(_core.Service):
         keep_country: bool = True,
         summary_cache_bytes: int | None = None,
         share_url_base: str = "",
+        accept_credits: bool = False,
     ) -> None:
         storage = _core.Storage_Memory() if storage_fs is None else storage_fs
         # First, since a traceback shows also what was never made.
@@ -89,6 +92,7 @@ class Cache_Service(_core.Service):
             keep_country=keep_country,
             summary_cache_bytes=summary_cache_bytes,
             share_url_base=share_url_base,
+            accept_credits=accept_credits,
         )
         self.recording = recording
         self._end = weakref.finalize(self, self._closer(_EXIT_SECONDS))
@@ -113,10 +117,12 @@ class Cache_Service(_core.Service):
     def add_namespace(self, name: str, handler: type[_core.Analytics]) -> _core.Analytics: ...
     @overload
     def add_namespace(self, name: str, handler: type[_core.Tokens]) -> _core.Tokens: ...
+    @overload
+    def add_namespace(self, name: str, handler: type[_core.Costs]) -> _core.Costs: ...
     def add_namespace(
-        self, name: str, handler: type[_core.Analytics] | type[_core.Tokens]
-    ) -> _core.Analytics | _core.Tokens:
-        """Opens a namespace with a handler, Analytics or Tokens, or gives the one that is open.
+        self, name: str, handler: type[_core.Analytics] | type[_core.Tokens] | type[_core.Costs]
+    ) -> _core.Analytics | _core.Tokens | _core.Costs:
+        """Opens a namespace with a handler, Analytics, Tokens or Costs, or gives the one that is open.
 
         Raises Invalid_Argument for what is no namespace name, and for a namespace that another kind of handler serves.
         """
@@ -124,7 +130,9 @@ class Cache_Service(_core.Service):
             return self.analytics(name)
         if handler is _core.Tokens:
             return self.tokens(name)
-        raise TypeError("handler: give Analytics or Tokens")
+        if handler is _core.Costs:
+            return self.costs(name)
+        raise TypeError("handler: give Analytics, Tokens or Costs")
 
     # Names of the original plan
 

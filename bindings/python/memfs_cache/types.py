@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from datetime import date as Date
+from decimal import Decimal
 from typing import Any, TypeVar
 
 Self = TypeVar("Self", bound="Answer")
@@ -164,6 +166,90 @@ class Token_Figures(Answer):
     expired: int
     revoked: int
     charged: int  # uses of leases whose holders are gone, and that no event speaks of
+
+
+@dataclass(frozen=True)
+class Cost_Entry(Answer):
+    """What one service cost on one UTC day; to be recorded, and as it was kept (then amounts are decimal text)."""
+
+    date: str | Date  # 2026-02-13
+    service: str
+    amount_usd: Decimal | int | str | float  # a float counts as the number that it is printed as
+    currency: str = "USD"  # no other is taken
+    usage_quantity: Decimal | int | str | float | None = None
+    usage_unit: str = ""
+    region: str = ""
+    usage_type: str = ""
+    account: str = ""
+
+
+@dataclass(frozen=True)
+class Cost_Import_Report(Answer):
+    """What came of an import of costs."""
+
+    days: int  # that it told of
+    days_revised: int  # of them, those that are not as they were
+    entries: int
+    total_usd: str  # decimal text
+    alerts_raised: int
+
+
+@dataclass(frozen=True)
+class Cost_Report(Answer):
+    """What [window_start, window_end) cost, and each thing that happened in it. None: it is not known."""
+
+    window_start: int
+    window_end: int
+    window_type: str
+    window_key: str
+    recorded: bool  # False: no costs are known
+    final: bool  # over, and no day of it is an estimate that may change
+    estimated: bool
+    computed_at: int
+    revision: int  # how often its days were written
+    currency: str
+    total_cost_usd: float
+    total_cost_nanos: int  # the same, exact, in billionths
+    cost_by_service: dict[str, float]  # largest first, then by name
+    cost_by_service_nanos: dict[str, int]
+    cost_by_day: dict[str, float]
+    top_cost_drivers: dict[str, float]  # percent of what was charged, together 100; the 20 largest
+    month_to_date_usd: float | None  # of a month, as the next
+    projected_month_usd: float | None
+    previous_total_usd: float | None  # of the window before
+    delta_usd: float | None
+    delta_percent: float | None
+    total_requests: int | None
+    cost_per_request: float | None  # 0 if there was none, as the next two
+    total_transfers: int | None
+    cost_per_transfer: float | None
+    unique_visitors: int | None
+    cost_per_active_user: float | None
+
+
+@dataclass(frozen=True)
+class Budget(Answer):
+    """What a day or a month may cost before an alert is raised."""
+
+    name: str
+    amount_usd: str  # decimal text
+    period: str  # daily or monthly
+    thresholds: list[int]  # percent
+    service: str  # "": the costs of all
+
+
+@dataclass(frozen=True)
+class Cost_Alert(Answer):
+    """Costs of a period that have reached a threshold of a budget."""
+
+    budget: str
+    period: str
+    window_key: str
+    threshold_percent: int
+    service: str
+    budget_usd: str  # decimal text, as the next
+    spent_usd: str  # when it was noticed
+    raised_at: int
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ auto make_service(py::object const& storage_fs,
                   Text exclude_paths,
                   bool keep_country,
                   std::optional<Whole> summary_cache_bytes,
-                  Text share_url_base) -> Service {
+                  Text share_url_base,
+                  bool accept_credits) -> Service {
     Service_Options options;
     options.root_prefix = root_prefix.value;
     if (clock)
@@ -87,6 +88,7 @@ auto make_service(py::object const& storage_fs,
         options.analytics.summary_cache_bytes = at_least(0, *summary_cache_bytes, "summary_cache_bytes");
     options.tokens.summary_cache_bytes = options.analytics.summary_cache_bytes;
     options.tokens.share_url_base = share_url_base.value;
+    options.costs.accept_credits = accept_credits;
 
     if (!py::isinstance<Storage>(storage_fs))
         throw py::type_error("storage_fs: give a storage, such as Storage_Disk(path) or open_storage(url)");
@@ -115,16 +117,18 @@ void register_service(py::module_& module) {
     py::class_<Entries> entries(module, "Entry_Store");
     py::class_<Analytics_Handle> analytics(module, "Analytics");
     py::class_<Tokens_Handle> tokens(module, "Tokens");
+    py::class_<Costs_Handle> costs(module, "Costs");
     register_entries(entries);
     register_analytics(analytics);
     register_tokens(tokens);
+    register_costs(costs);
 
     py::class_<Service>(module, "Service", "What memfs_cache.Cache_Service is made of.")
         .def(py::init(&make_service), "storage_fs"_a, "root_prefix"_a, "clock"_a, "id_generator"_a, py::kw_only(),
              "recording"_a = Text{"buffered"}, "flush_interval_ms"_a = py::none(), "buffer_bytes"_a = py::none(),
              "grace_ms"_a = py::none(), "salt_period"_a = py::none(), "visitor_key"_a = Text{"ip"},
              "trusted_proxies"_a = Text{""}, "exclude_paths"_a = Text{""}, "keep_country"_a = true,
-             "summary_cache_bytes"_a = py::none(), "share_url_base"_a = Text{""})
+             "summary_cache_bytes"_a = py::none(), "share_url_base"_a = Text{""}, "accept_credits"_a = false)
         .def_readonly("storage_fs", &Service::storage, "The storage that it was given.")
         .def_property_readonly(
             "hash_generator", [](Service const& service) { return service.cache->hash_generator(); },
@@ -141,10 +145,14 @@ void register_service(py::module_& module) {
         .def_property_readonly(
             "tokens", [](py::object const& self) { return tokens_of(self, Cache::ns_tokens); },
             "Invitation tokens with exact limits; cache.tokens(\"beta\") are those of another namespace.")
+        .def_property_readonly(
+            "costs", [](py::object const& self) { return costs_of(self, Cache::ns_costs); },
+            "What things cost; cache.costs(\"lab\") are those of another namespace.")
         .def(
             "setup_namespaces",
             [](Service const& service) { waiting([&] { return service.cache->setup_namespaces(); }); },
-            "Opens analytics and tokens, so that what is wrong with one shows now and not with its first request.")
+            "Opens analytics, tokens and costs, so that what is wrong with one shows now and not with its first "
+            "request.")
         .def(
             "namespaces", [](Service const& service) { return waiting([&] { return service.cache->namespaces(); }); },
             "Names of the namespaces in the store and of those in use, sorted.")

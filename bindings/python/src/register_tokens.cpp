@@ -44,14 +44,6 @@ auto use(Tokens_Handle const& self,
     return answer(self, "Token_Use", [&](auto& tokens) { return tokens.use(name.value, use); });
 }
 
-template <class Items>
-auto list_of(char const* type, Items const& items) -> py::list {
-    py::list all;
-    for (auto const& item : items)
-        all.append(to_answer(type, item.to_json()));
-    return all;
-}
-
 } // namespace
 
 auto tokens_of(py::object const& service, std::string_view name) -> Tokens_Handle {

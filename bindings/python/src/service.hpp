@@ -11,6 +11,7 @@
 namespace memfs_cache {
 extern template class Analytics<Any_Storage>;
 extern template class Tokens<Any_Storage>;
+extern template class Costs<Any_Storage>;
 } // namespace memfs_cache
 
 namespace memfs_cache::python {
@@ -38,12 +39,29 @@ struct Tokens_Handle {
     py::object service;
     Tokens<Any_Storage>* tokens;
 };
+struct Costs_Handle {
+    py::object service;
+    Cache* cache;
+    Costs<Any_Storage>* costs;
+};
 
 [[nodiscard]] auto analytics_of(py::object const& service, std::string_view name) -> Analytics_Handle;
 [[nodiscard]] auto tokens_of(py::object const& service, std::string_view name) -> Tokens_Handle;
+[[nodiscard]] auto costs_of(py::object const& service, std::string_view name) -> Costs_Handle;
+
+/// A list of answers of one class.
+/// @param  items  that show themselves as JSON
+template <class Items>
+auto list_of(char const* type, Items const& items) -> py::list {
+    py::list all;
+    for (auto const& item : items)
+        all.append(to_answer(type, item.to_json()));
+    return all;
+}
 
 void register_entries(py::class_<Entries>& entries);
 void register_analytics(py::class_<Analytics_Handle>& analytics);
 void register_tokens(py::class_<Tokens_Handle>& tokens);
+void register_costs(py::class_<Costs_Handle>& costs);
 
 } // namespace memfs_cache::python

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/http/admin_gate.hpp>
 #include <memfs_cache/http/analytics_routes.hpp>
+#include <memfs_cache/http/cost_routes.hpp>
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/http/router.hpp>
 #include <memfs_cache/http/storage_routes.hpp>
@@ -64,7 +65,7 @@ class Admin_Api {
 
     static auto routes(Cache& cache, Gate const& gate, Host_Health host) -> std::vector<Route> {
         auto all = health_routes(cache, gate, std::move(host));
-        for (auto&& some : {analytics_routes(cache), token_routes(cache), storage_routes(cache)})
+        for (auto&& some : {analytics_routes(cache), token_routes(cache), cost_routes(cache), storage_routes(cache)})
             all.insert(all.end(), some.begin(), some.end());
         return all;
     }

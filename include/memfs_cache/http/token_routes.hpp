@@ -5,9 +5,6 @@
 #include <memfs_cache/http/router.hpp>
 #include <memfs_cache/service/cache_service.hpp>
 
-#include <boost/json.hpp>
-
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,18 +27,6 @@ template <StorageBackend Storage>
             auto const tokens = cache.open_tokens(cache.ns_tokens);
             return tokens ? ask(**tokens, arguments) : error_reply(tokens.error());
         };
-    };
-    auto const reply = [](auto const& result, int status = 200) {
-        return result ? json_reply(result->to_json(), status)
-                      : error_reply(result.error(), member_at_fault(result.error()));
-    };
-    auto const list_reply = [](std::string_view member, auto const& result) {
-        if (!result)
-            return error_reply(result.error());
-        boost::json::array list;
-        for (auto const& item : *result)
-            list.push_back(item.to_json());
-        return json_reply({{member, std::move(list)}});
     };
 
     return {
@@ -68,22 +53,22 @@ template <StorageBackend Storage>
          .result = "The token.",
          .schema = "Token",
          .refusals = {409, 413},
-         .handler = asking([reply](auto& tokens, Arguments const& arguments) {
-             return reply(tokens.create(arguments.text("token_name"),
-                                        {.limit = static_cast<std::uint64_t>(arguments.integer("usage_limit")),
-                                         .created_by = arguments.text("created_by"),
-                                         .expires_at = from_millis(arguments.integer("expires_at")),
-                                         .metadata = arguments.object("metadata"),
-                                         .block_size = static_cast<std::uint64_t>(arguments.integer("block_size"))}),
-                          201);
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
+             return reply_with(
+                 tokens.create(arguments.text("token_name"),
+                               {.limit = static_cast<std::uint64_t>(arguments.integer("usage_limit")),
+                                .created_by = arguments.text("created_by"),
+                                .expires_at = from_millis(arguments.integer("expires_at")),
+                                .metadata = arguments.object("metadata"),
+                                .block_size = static_cast<std::uint64_t>(arguments.integer("block_size"))}),
+                 201);
          })},
         {.method = "GET",
          .path = "/tokens",
          .summary = "Which tokens are there?",
          .result = "Every token, by name.",
          .schema = "Tokens",
-         .handler =
-             asking([list_reply](auto& tokens, Arguments const&) { return list_reply("tokens", tokens.list()); })},
+         .handler = asking([](auto& tokens, Arguments const&) { return list_reply("tokens", tokens.list()); })},
         {.method = "GET",
          .path = "/tokens/{name}",
          .summary = "What is this token like?",
@@ -106,7 +91,7 @@ template <StorageBackend Storage>
          .result = "Its uses and refusals, newest first.",
          .schema = "Token_Events",
          .refusals = {404},
-         .handler = asking([list_reply](auto& tokens, Arguments const& arguments) {
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
              return list_reply(
                  "events", tokens.events(arguments.text("name"), static_cast<std::size_t>(arguments.integer("limit"))));
          })},
@@ -120,11 +105,11 @@ template <StorageBackend Storage>
                   {.name = "action_id", .description = "Of this use: the same one again within a day counts once."}},
          .result = "Whether it was granted; a refusal is an answer too.",
          .schema = "Token_Use",
-         .handler = asking([reply](auto& tokens, Arguments const& arguments) {
-             return reply(tokens.use(arguments.text("name"), {.ip_hash = arguments.text("ip_hash"),
-                                                              .action = arguments.text("action"),
-                                                              .transfer_id = arguments.text("transfer_id"),
-                                                              .action_id = arguments.text("action_id")}));
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
+             return reply_with(tokens.use(arguments.text("name"), {.ip_hash = arguments.text("ip_hash"),
+                                                                   .action = arguments.text("action"),
+                                                                   .transfer_id = arguments.text("transfer_id"),
+                                                                   .action_id = arguments.text("action_id")}));
          })},
         {.method = "POST",
          .path = "/tokens/{name}/revoke",
@@ -133,8 +118,8 @@ template <StorageBackend Storage>
          .result = "The token.",
          .schema = "Token",
          .refusals = {404},
-         .handler = asking([reply](auto& tokens, Arguments const& arguments) {
-             return reply(tokens.revoke(arguments.text("name")));
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
+             return reply_with(tokens.revoke(arguments.text("name")));
          })},
         {.method = "POST",
          .path = "/tokens/{name}/limit",
@@ -144,9 +129,9 @@ template <StorageBackend Storage>
          .result = "The token.",
          .schema = "Token",
          .refusals = {404},
-         .handler = asking([reply](auto& tokens, Arguments const& arguments) {
-             return reply(tokens.set_limit(arguments.text("name"),
-                                           static_cast<std::uint64_t>(arguments.integer("usage_limit"))));
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
+             return reply_with(tokens.set_limit(arguments.text("name"),
+                                                static_cast<std::uint64_t>(arguments.integer("usage_limit"))));
          })},
         {.method = "POST",
          .path = "/tokens/{name}/reactivate",
@@ -156,9 +141,9 @@ template <StorageBackend Storage>
          .result = "The token.",
          .schema = "Token",
          .refusals = {404},
-         .handler = asking([reply](auto& tokens, Arguments const& arguments) {
-             return reply(tokens.reactivate(arguments.text("name"),
-                                            static_cast<std::uint64_t>(arguments.integer("usage_limit"))));
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
+             return reply_with(tokens.reactivate(arguments.text("name"),
+                                                 static_cast<std::uint64_t>(arguments.integer("usage_limit"))));
          })},
     };
 }

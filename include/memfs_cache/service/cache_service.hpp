@@ -4,10 +4,12 @@
 #include <memfs_cache/core/cache_hash.hpp>
 #include <memfs_cache/entries/dated_files.hpp>
 #include <memfs_cache/entries/entry_store.hpp>
+#include <memfs_cache/service/cost_report.hpp>
 #include <memfs_cache/service/options.hpp>
 #include <memfs_cache/storage/any.hpp>
 #include <memfs_cache/storage/words.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -40,6 +42,7 @@ class Cache_Service {
   public:
     static constexpr std::string_view ns_analytics = "analytics";
     static constexpr std::string_view ns_tokens = "tokens";
+    static constexpr std::string_view ns_costs = "costs";
 
     explicit Cache_Service(Storage storage, Service_Options options = {})
         : storage_(std::make_unique<Storage>(std::move(storage))), options_(std::move(options)),
@@ -66,6 +69,8 @@ class Cache_Service {
         if (auto const opened = open_analytics(ns_analytics); !opened)
             return opened.error();
         if (auto const opened = open_tokens(ns_tokens); !opened)
+            return opened.error();
+        if (auto const opened = open_costs(ns_costs); !opened)
             return opened.error();
         return {};
     }
@@ -113,6 +118,25 @@ class Cache_Service {
     /// @errors as add_namespace; unsupported if no limit would hold on this storage
     [[nodiscard]] auto open_tokens(std::string_view name) -> Result<Tokens<Storage>*> {
         return add_namespace<Tokens<Storage>>(name, options_.tokens);
+    }
+
+    /// What things cost, by day, week and month. Opened at the first call.
+    [[nodiscard]] auto costs(std::string_view name = ns_costs) -> Costs<Storage>& { return *open_costs(name).value(); }
+    /// @errors as add_namespace; unsupported on a storage without conditional writes
+    [[nodiscard]] auto open_costs(std::string_view name) -> Result<Costs<Storage>*> {
+        return add_namespace<Costs<Storage>>(name, options_.costs);
+    }
+    /// What a window cost, and each request, upload and visitor in it.
+    /// @param  ns  of the costs; what happened is asked of the namespace "analytics"
+    /// @errors as Costs::aggregation and Analytics::aggregation
+    [[nodiscard]] auto cost_report(std::string_view window_type,
+                                   std::string_view window_key,
+                                   std::string_view ns = ns_costs) -> Result<Cost_Report> {
+        return with(open_costs(ns), [&](auto& handler) { return join(handler.aggregation(window_type, window_key)); });
+    }
+    /// The same of this month, as far as it has come.
+    [[nodiscard]] auto current_cost_report(std::string_view ns = ns_costs) -> Result<Cost_Report> {
+        return with(open_costs(ns), [&](auto& handler) { return join(handler.current()); });
     }
 
     // The handlers in one line each
@@ -248,6 +272,21 @@ class Cache_Service {
             return Result<Handler*>(known->get());
         return Result<Handler*>(fail(Errc::invalid_argument, "namespace '" + std::string(name) +
                                                                  "' is served by a handler of another kind here"));
+    }
+
+    auto join(Result<Cost_Window> costs) -> Result<Cost_Report> {
+        if (!costs)
+            return costs.error();
+        // To ask a namespace makes it, and whoever keeps costs alone has no use for one of analytics.
+        auto const there = namespaces();
+        if (!there)
+            return there.error();
+        if (!std::binary_search(there->begin(), there->end(), ns_analytics))
+            return Cost_Report{*std::move(costs), std::nullopt};
+        auto const analytics = compute_aggregation(ns_analytics, to_text(costs->window_type), costs->window_key);
+        if (!analytics)
+            return analytics.error();
+        return Cost_Report::of(*std::move(costs), *analytics);
     }
 
     template <class Do>

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/core/ids.hpp>
 #include <memfs_cache/namespaces/analytics.hpp>
+#include <memfs_cache/namespaces/costs.hpp>
 #include <memfs_cache/namespaces/tokens.hpp>
 
 #include <functional>
@@ -22,6 +23,7 @@ struct Service_Options {
     /// summary_cache_bytes in analytics itself. What is a text elsewhere has a parse function of its own.
     Analytics_Options analytics;
     Tokens_Options tokens;
+    Costs_Options costs;
 };
 
 } // namespace memfs_cache

@@ -25,8 +25,9 @@ struct Verify_Report {
     std::uint64_t entries = 0;
     std::uint64_t tokens = 0;
     std::uint64_t events = 0;
-    std::uint64_t windows = 0;         ///< saved ones that hold exactly what their events make
-    std::uint64_t windows_due = 0;     ///< that late events have overtaken; built again when they are asked for
+    std::uint64_t cost_days = 0;
+    std::uint64_t windows = 0;         ///< saved ones that hold exactly what their events or days make
+    std::uint64_t windows_due = 0;     ///< that late events or revised days have overtaken; built again when they are asked for
     std::uint64_t unknown_windows = 0; ///< of handlers that this program does not know; not compared
 
     std::vector<Store_Problem> problems; ///< the first thousand
@@ -46,7 +47,7 @@ struct Verify_Options {
 };
 
 /// Looks at everything that a service keeps in a store: the references of entries and the files they name, tokens, every
-/// raw event with its checksum, events that cannot be reached behind a missing piece, and every saved window against a
+/// raw event with its checksum, every day of costs, events that cannot be reached behind a missing piece, and every saved window against a
 /// new computation from its events. What is being written meanwhile may be reported and be right a moment later.
 /// @errors what the storage says; what is wrong with the store is in the report
 /// Writes  nothing, unless it repairs

@@ -91,7 +91,7 @@ auto operation(Route const& route) -> json::object {
         {std::to_string(route.status), json::object{{"description", route.result}, {"content", std::move(content)}}},
         {"default", reference("responses", "Error")}};
     auto refusals = route.refusals;
-    if (!route.parameters.empty() || !route.body.empty())
+    if (!route.parameters.empty() || !route.body.empty() || !route.body_types.empty())
         refusals.push_back(400);
     if (route.access == Access::with_key)
         refusals.insert(refusals.end(), {401, 429});
@@ -105,6 +105,12 @@ auto operation(Route const& route) -> json::object {
         result["requestBody"] = request_body(route.body);
     if (route.sink)
         result["requestBody"] = {{"content", {{"application/octet-stream", json::object()}}}};
+    if (!route.body_types.empty()) {
+        json::object content;
+        for (auto const& type : route.body_types)
+            content[type] = json::object{};
+        result["requestBody"] = json::object{{"required", true}, {"content", std::move(content)}};
+    }
     result["responses"] = std::move(responses);
     if (route.access == Access::with_key) {
         result["security"] =

@@ -52,6 +52,7 @@ template <StorageBackend Storage>
          .parameters = {{.name = "metric",
                          .description = "Which cost of AWS is taken.",
                          .fallback = Cost_Import_Options().metric}},
+         .body_types = {"application/json", "text/csv"},
          .result = "What it told, and what of it is new.",
          .schema = "Cost_Import_Report",
          .refusals = {413},

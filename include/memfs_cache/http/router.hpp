@@ -68,10 +68,11 @@ struct Route {
     std::string path;    ///< template, such as /analytics/{window_type}/{window_key}
     std::string summary; ///< one sentence
     Access access = Access::with_key;
-    std::vector<Parameter> parameters = {}; ///< of the path and the query
-    std::vector<Parameter> body = {};       ///< members of the body, which is not looked at if there are none
-    int status = 200;                       ///< of the success
-    std::string result = {};                ///< description of the success
+    std::vector<Parameter> parameters = {};   ///< of the path and the query
+    std::vector<Parameter> body = {};         ///< members of the body, which is not looked at if there are none
+    std::vector<std::string> body_types = {}; ///< of a body that the handler reads itself
+    int status = 200;                         ///< of the success
+    std::string result = {};                  ///< description of the success
     std::string schema = {};        ///< schema of its JSON body, named in Router_Options::schemas; "" for any object
     std::string media_type = {};    ///< of the success, if it is not JSON
     std::vector<int> refusals = {}; ///< statuses beside 400, 401 and 429 that a client should expect

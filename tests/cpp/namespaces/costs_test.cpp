@@ -257,6 +257,7 @@ TEST_SUITE("namespaces/costs") {
         };
         CHECK(house->told("monthly", "2026-02") == "1, final"); // as it was when it was asked
         CHECK(done);
+        CHECK(read(house.memory, saved_month).value()->find(R"("total_nanos":2000000000)") != std::string::npos);
         CHECK(house->told("monthly", "2026-02") == "2, final");
         CHECK(Cost_Process(house.memory, "2026-04-20T12:00").told("monthly", "2026-02") == "2, final");
     }
@@ -267,7 +268,8 @@ TEST_SUITE("namespaces/costs") {
         Cost_Process rival(house.memory, "2026-04-20T12:00");
         bool done = false;
         house.storage.hook = [&](Operation operation, std::string const& key) {
-            bool const is_between = operation == Operation::get && key == saved_month; // the other question may be first
+            bool const is_between =
+                operation == Operation::get && key == saved_month; // the other question may be first
             if (is_between && !std::exchange(done, true)) {
                 rival.record("2026-02-13", "S3", "2");
                 CHECK(rival.told("monthly", "2026-02") == "2, final");

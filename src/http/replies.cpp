@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 namespace memfs_cache {
 
 auto status_of(Errc code) noexcept -> int {

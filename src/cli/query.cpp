@@ -3,7 +3,10 @@
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_csv.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 using namespace memfs_cache;
@@ -17,17 +20,34 @@ struct Query_Options {
     bool json = false, csv = false;
 };
 
-void show_rows(char const* title, Window_Summary::Rows const& rows) {
+/// How far a number may be off, where it may.
+auto give_or_take(double share) -> std::string {
+    if (share == 0)
+        return {};
+    std::array<char, 16> text{};
+    std::snprintf(text.data(), text.size(), " \u00b1%.2g %%", 100 * share);
+    return text.data();
+}
+
+void show_rows(char const* title, Window_Summary const& summary, Window_Summary::Rows const& rows, char const* name) {
     if (rows.empty())
         return;
-    std::printf("%s\n", title);
-    for (auto const& [name, times] : rows)
-        std::printf("  %10llu  %s\n", static_cast<unsigned long long>(times), name.c_str());
+    auto const& dimension = *std::find_if(summary.dimensions.begin(), summary.dimensions.end(),
+                                          [&](auto const& one) { return one.name == name; });
+    std::printf("%s, %llu different%s", title, static_cast<unsigned long long>(dimension.distinct),
+                give_or_take(dimension.distinct_error).c_str());
+    if (dimension.error > 0)
+        std::printf(", each up to %llu more", static_cast<unsigned long long>(dimension.error));
+    std::printf("\n");
+    for (auto const& [row, times] : rows)
+        std::printf("  %10llu  %s\n", static_cast<unsigned long long>(times), row.c_str());
+    if (dimension.other > 0)
+        std::printf("  %10llu  (others)\n", static_cast<unsigned long long>(dimension.other));
 }
 
 void show(Window_Summary const& summary) {
-    auto const number = [](char const* title, std::uint64_t value) {
-        std::printf("%-18s %llu\n", title, static_cast<unsigned long long>(value));
+    auto const number = [](char const* title, std::uint64_t value, double error = 0) {
+        std::printf("%-18s %llu%s\n", title, static_cast<unsigned long long>(value), give_or_take(error).c_str());
     };
     std::printf("%s %s (UTC), %s\n", std::string(to_text(summary.window_type)).c_str(), summary.window_key.c_str(),
                 !summary.recorded ? "nothing recorded"
@@ -36,21 +56,22 @@ void show(Window_Summary const& summary) {
     if (!summary.recorded)
         return;
     number("requests", summary.total_requests);
-    number("unique visitors", summary.unique_visitors);
+    number("unique visitors", summary.unique_visitors, summary.unique_visitors_error);
     number("page views", summary.page_views);
     number("bot requests", summary.bot_requests);
     number("errors", summary.error_count);
     number("bytes", summary.total_bytes);
     number("late events", summary.late_events);
-    std::printf("%-18s avg %.3f  p50 %.3f  p95 %.3f  p99 %.3f\n", "duration ms", summary.avg_duration_ms,
-                summary.p50_duration_ms, summary.p95_duration_ms, summary.p99_duration_ms);
-    show_rows("status codes", summary.status_codes);
-    show_rows("methods", summary.methods);
-    show_rows("kinds", summary.event_types);
-    show_rows("paths", summary.top_paths);
-    show_rows("referrers", summary.top_referrers);
-    show_rows("user agents", summary.top_user_agents);
-    show_rows("countries", summary.top_countries);
+    std::printf("%-18s avg %.3f  p50 %.3f  p95 %.3f  p99 %.3f%s\n", "duration ms", summary.avg_duration_ms,
+                summary.p50_duration_ms, summary.p95_duration_ms, summary.p99_duration_ms,
+                give_or_take(summary.p99_duration_error).c_str());
+    show_rows("status codes", summary, summary.status_codes, "status_codes");
+    show_rows("methods", summary, summary.methods, "methods");
+    show_rows("kinds", summary, summary.event_types, "event_types");
+    show_rows("paths", summary, summary.top_paths, "paths");
+    show_rows("referrers", summary, summary.top_referrers, "referrers");
+    show_rows("user agents", summary, summary.top_user_agents, "user_agents");
+    show_rows("countries", summary, summary.top_countries, "countries");
 }
 
 auto run(Query_Options const& options) -> int {

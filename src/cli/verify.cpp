@@ -31,6 +31,7 @@ auto to_json(Verify_Report const& report) -> boost::json::object {
             {"cost_days", report.cost_days},
             {"windows", report.windows},
             {"windows_due", report.windows_due},
+            {"windows_older", report.windows_older},
             {"unknown_windows", report.unknown_windows},
             {"problem_count", report.problem_count},
             {"repaired_count", report.repaired_count},
@@ -48,6 +49,8 @@ void show(Verify_Report const& report) {
     number("cost days", report.cost_days);
     number("windows", report.windows);
     number("windows due", report.windows_due);
+    if (report.windows_older > 0)
+        number("windows older", report.windows_older);
     if (report.unknown_windows > 0)
         number("windows unknown", report.unknown_windows);
     for (auto const& problem : report.problems)

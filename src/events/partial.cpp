@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/events/partial.hpp>
 
 namespace memfs_cache {
@@ -11,16 +12,20 @@ auto partial_text(std::uint64_t positions, Stream_Summary const& summary) -> std
 }
 
 auto parse_partial(std::string_view text) -> std::optional<Partial_Summary> {
-    auto object = parse_object(text, "partial summary");
-    if (!object)
+    std::string_view version, positions, state;
+    Json_Scanner scanner(text);
+    for (Json_Scanner::Member member; scanner.next(member);) {
+        if (member.name == "v")
+            version = member.text;
+        else if (member.name == "n")
+            positions = member.text;
+        else if (member.name == "state" && member.kind == Json_Scanner::Kind::nested)
+            state = member.text;
+    }
+    auto const count = parse_decimal(positions);
+    if (!scanner.good() || version != "1" || !count || state.empty())
         return std::nullopt;
-    Member_Reader reader(*object);
-    Partial_Summary partial;
-    if (reader.unsigned_number("v") != 1)
-        return std::nullopt;
-    partial.positions = reader.unsigned_number("n");
-    partial.state = reader.object("state");
-    return reader.good() ? std::optional(std::move(partial)) : std::nullopt;
+    return Partial_Summary{{}, *count, std::string(state)};
 }
 
 } // namespace memfs_cache

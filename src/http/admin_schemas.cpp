@@ -44,6 +44,9 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "p50_duration_ms": {"type": "number"},
                 "p95_duration_ms": {"type": "number"},
                 "p99_duration_ms": {"type": "number"},
+                "p50_duration_error": {"type": "number", "description": "greatest relative error; 0: exact"},
+                "p95_duration_error": {"type": "number", "description": "greatest relative error; 0: exact"},
+                "p99_duration_error": {"type": "number", "description": "greatest relative error; 0: exact"},
                 "total_bytes": {"type": "integer"},
                 "top_paths": {"$ref": "#/components/schemas/Counts"},
                 "top_countries": {"$ref": "#/components/schemas/Counts"},
@@ -52,6 +55,10 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "status_codes": {"$ref": "#/components/schemas/Counts"},
                 "methods": {"$ref": "#/components/schemas/Counts"},
                 "event_types": {"$ref": "#/components/schemas/Counts"},
+                "dimensions": {"type": "object", "description": "of paths, countries, .. : what the rows are of",
+                               "additionalProperties": {"$ref": "#/components/schemas/Dimension"}},
+                "exact": {"type": "object", "description": "of unique_visitors, durations, paths, countries, ..",
+                          "additionalProperties": {"type": "boolean"}},
                 "late_events": {"type": "integer"}}})"},
         {"Series", R"({
             "type": "object", "properties": {
@@ -62,6 +69,13 @@ auto admin_schemas() -> std::map<std::string, std::string> {
             "allOf": [{"$ref": "#/components/schemas/Window_Summary"}], "type": "object", "properties": {
                 "previous": {"oneOf": [{"$ref": "#/components/schemas/Window_Summary"}, {"type": "null"}],
                     "description": "as long before; null: not asked for, or nothing is known"}}})"},
+        {"Dimension", R"({
+            "type": "object", "properties": {
+                "total": {"type": "integer", "description": "the counts of all names"},
+                "other": {"type": "integer", "description": "the counts of those that have no row"},
+                "distinct": {"type": "integer", "description": "how many different names there are"},
+                "distinct_error": {"type": "number", "description": "relative standard error; 0: exact"},
+                "error": {"type": "integer", "description": "a row may count too few by so many; 0: exact"}}})"},
         {"Token", R"({
             "type": "object", "properties": {
                 "cache_id": {"type": "string"},

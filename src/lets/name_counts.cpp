@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "json_counts.hpp"
 #include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/json_count.hpp>
 #include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/core/siphash.hpp>
@@ -55,9 +55,10 @@ auto damaged() -> Error { return fail(Errc::corrupt_data, "names with their coun
 } // namespace
 
 auto Name_Ranking::first(std::size_t most_rows) const -> Name_Ranking {
-    auto some = *this;
-    for (; some.rows.size() > most_rows; some.rows.pop_back())
-        add_up(some.other, some.rows.back().second);
+    auto const end = rows.begin() + static_cast<std::ptrdiff_t>(std::min(most_rows, rows.size()));
+    Name_Ranking some{Rows(rows.begin(), end), total, other, distinct, distinct_error_ppm, error};
+    for (auto row = end; row != rows.end(); ++row)
+        add_up(some.other, row->second);
     return some;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "json_counts.hpp"
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/json_count.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/lets/add_up.hpp>
 #include <memfs_cache/lets/percentiles.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/json_count.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/lets/add_up.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_summary.hpp>
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 namespace memfs_cache {
 namespace {
@@ -16,40 +17,92 @@ namespace {
 /// The plain counters, their names in the saved form, in its order.
 struct Counter {
     std::string_view name;
-    std::uint64_t Analytics_Summary::*value;
+    std::uint64_t Analytics_Sums::*value;
 };
 constexpr std::array counters{
-    Counter{"total_requests", &Analytics_Summary::total_requests},
-    Counter{"page_views", &Analytics_Summary::page_views},
-    Counter{"api_calls", &Analytics_Summary::api_calls},
-    Counter{"file_uploads", &Analytics_Summary::file_uploads},
-    Counter{"file_downloads", &Analytics_Summary::file_downloads},
-    Counter{"token_uses", &Analytics_Summary::token_uses},
-    Counter{"bot_requests", &Analytics_Summary::bot_requests},
-    Counter{"error_count", &Analytics_Summary::error_count},
-    Counter{"total_bytes", &Analytics_Summary::total_bytes},
-    Counter{"total_duration_us", &Analytics_Summary::total_duration_us},
+    Counter{"total_requests", &Analytics_Sums::total_requests},
+    Counter{"page_views", &Analytics_Sums::page_views},
+    Counter{"api_calls", &Analytics_Sums::api_calls},
+    Counter{"file_uploads", &Analytics_Sums::file_uploads},
+    Counter{"file_downloads", &Analytics_Sums::file_downloads},
+    Counter{"token_uses", &Analytics_Sums::token_uses},
+    Counter{"bot_requests", &Analytics_Sums::bot_requests},
+    Counter{"error_count", &Analytics_Sums::error_count},
+    Counter{"total_bytes", &Analytics_Sums::total_bytes},
+    Counter{"total_duration_us", &Analytics_Sums::total_duration_us},
 };
 
-struct Dimension {
+/// What an answer says beyond that in numbers.
+struct Figure {
+    std::string_view name;
+    std::uint64_t Analytics_Answer::*value;
+};
+constexpr std::array figures{
+    Figure{"timed_requests", &Analytics_Answer::timed_requests},
+    Figure{"unique_visitors", &Analytics_Answer::unique_visitors},
+    Figure{"unique_visitors_error_ppm", &Analytics_Answer::unique_visitors_error_ppm},
+    Figure{"p50_duration_us", &Analytics_Answer::p50_duration_us},
+    Figure{"p95_duration_us", &Analytics_Answer::p95_duration_us},
+    Figure{"p99_duration_us", &Analytics_Answer::p99_duration_us},
+    Figure{"duration_error_ppm", &Analytics_Answer::duration_error_ppm},
+};
+
+constexpr std::size_t top_rows = 20;
+
+struct Dimension_Row {
     std::string_view name;
     Name_Counts Analytics_Summary::*counts;
+    Name_Ranking Analytics_Answer::*ranking;
+    Window_Summary::Rows Window_Summary::*rows;
+    std::size_t most_rows = top_rows;
 };
-constexpr std::array dimensions{
-    Dimension{"paths", &Analytics_Summary::paths},
-    Dimension{"countries", &Analytics_Summary::countries},
-    Dimension{"referrers", &Analytics_Summary::referrers},
-    Dimension{"user_agents", &Analytics_Summary::user_agents},
-    Dimension{"status_codes", &Analytics_Summary::status_codes},
-    Dimension{"methods", &Analytics_Summary::methods},
-    Dimension{"event_types", &Analytics_Summary::event_types},
+constexpr std::array dimension_rows{
+    Dimension_Row{"paths", &Analytics_Summary::paths, &Analytics_Answer::paths, &Window_Summary::top_paths},
+    Dimension_Row{"countries", &Analytics_Summary::countries, &Analytics_Answer::countries,
+                  &Window_Summary::top_countries},
+    Dimension_Row{"referrers", &Analytics_Summary::referrers, &Analytics_Answer::referrers,
+                  &Window_Summary::top_referrers},
+    Dimension_Row{"user_agents", &Analytics_Summary::user_agents, &Analytics_Answer::user_agents,
+                  &Window_Summary::top_user_agents},
+    Dimension_Row{"status_codes", &Analytics_Summary::status_codes, &Analytics_Answer::status_codes,
+                  &Window_Summary::status_codes, SIZE_MAX},
+    Dimension_Row{"methods", &Analytics_Summary::methods, &Analytics_Answer::methods, &Window_Summary::methods,
+                  SIZE_MAX},
+    Dimension_Row{"event_types", &Analytics_Summary::event_types, &Analytics_Answer::event_types,
+                  &Window_Summary::event_types, SIZE_MAX},
 };
 
-auto rows_of(Name_Counts const& counts, std::size_t most) -> Window_Summary::Rows {
-    Window_Summary::Rows rows;
-    for (auto const& [name, times] : counts.top(most))
-        rows.emplace_back(name, times);
-    return rows;
+// Whatever names are like, the rankings leave room for the numbers.
+constexpr std::size_t most_ranking_bytes = 7 << 10;
+static_assert(dimension_rows.size() * most_ranking_bytes + 4096 < most_answer_bytes);
+
+/// Walks the members of an object that stand there in a known order, others between them.
+class Ordered_Members {
+  public:
+    explicit Ordered_Members(std::string_view object) : scanner_(object) {}
+
+    /// Goes on to a member.
+    /// @return null if it does not follow
+    auto find(std::string_view name) -> Json_Scanner::Member const* {
+        while (scanner_.next(member_, name))
+            if (member_.name == name)
+                return &member_;
+        return nullptr;
+    }
+    auto read_count(std::string_view name, std::uint64_t& count) -> bool {
+        auto const* const member = find(name);
+        return member != nullptr && memfs_cache::read_count(*member, count);
+    }
+
+  private:
+    Json_Scanner scanner_;
+    Json_Scanner::Member member_;
+};
+
+void append_number_member(std::string& out, std::string_view name, std::uint64_t value) {
+    out.append("\"").append(name).append("\":");
+    append_json_number(out, value);
+    out += ',';
 }
 
 auto to_object(Window_Summary::Rows const& rows) -> boost::json::object {
@@ -60,7 +113,12 @@ auto to_object(Window_Summary::Rows const& rows) -> boost::json::object {
     return object;
 }
 
-auto millis(std::int64_t value_us) -> double { return static_cast<double>(value_us) / 1000.0; }
+auto damaged(std::string_view member) -> Error {
+    return fail(Errc::corrupt_data, "member '" + std::string(member) + "' is missing or wrong");
+}
+
+auto millis(std::uint64_t value_us) -> double { return static_cast<double>(value_us) / 1000.0; }
+auto share(std::uint64_t ppm) -> double { return static_cast<double>(ppm) / 1e6; }
 
 } // namespace
 
@@ -109,95 +167,163 @@ void Analytics_Summary::merge(Analytics_Summary const& other) {
         add_up(this->*counter.value, other.*counter.value);
     visitors.merge(other.visitors);
     durations.merge(other.durations);
-    for (auto const& dimension : dimensions)
+    for (auto const& dimension : dimension_rows)
         (this->*dimension.counts).merge(other.*dimension.counts);
 }
 
+void Analytics_Summary::settle() {
+    for (auto const& dimension : dimension_rows)
+        (this->*dimension.counts).settle();
+}
+
+auto Analytics_Summary::answer() const -> Analytics_Answer {
+    Analytics_Answer answer;
+    static_cast<Analytics_Sums&>(answer) = *this;
+    answer.timed_requests = durations.count();
+    answer.unique_visitors = visitors.count();
+    answer.unique_visitors_error_ppm = visitors.error_ppm();
+    answer.p50_duration_us = static_cast<std::uint64_t>(durations.at(500));
+    answer.p95_duration_us = static_cast<std::uint64_t>(durations.at(950));
+    answer.p99_duration_us = static_cast<std::uint64_t>(durations.at(990));
+    answer.duration_error_ppm = durations.error_ppm();
+    for (auto const& dimension : dimension_rows)
+        answer.*dimension.ranking = (this->*dimension.counts).ranking(Analytics_Answer::most_names, most_ranking_bytes);
+    return answer;
+}
+
 void Analytics_Summary::append_members(std::string& out) const {
-    for (auto const& counter : counters) {
-        out.append("\"").append(counter.name).append("\":");
-        append_json_number(out, this->*counter.value);
-        out += ',';
-    }
-    out.append(R"("unique_visitors":)");
-    append_json_number(out, visitors.count());
-    out.append(R"(,"visitors":")").append(visitors.to_text()).append(R"(","durations_us":)");
+    for (auto const& counter : counters)
+        append_number_member(out, counter.name, this->*counter.value);
+    out.append(R"("visitors":")").append(visitors.to_text()).append(R"(","durations_us":)");
     durations.append_json(out);
-    for (auto const& dimension : dimensions) {
+    for (auto const& dimension : dimension_rows) {
         out.append(",\"").append(dimension.name).append("\":");
         (this->*dimension.counts).append_json(out);
     }
 }
 
-auto Analytics_Summary::from_object(boost::json::object const& object) -> Result<Analytics_Summary> {
-    Member_Reader reader(object);
-    Analytics_Summary summary;
-    for (auto const& counter : counters)
-        summary.*counter.value = reader.unsigned_number(counter.name);
-    auto visitors = Distinct_Set::from_text(reader.text("visitors"));
-    if (!visitors)
-        return visitors.error();
-    summary.visitors = *std::move(visitors);
-    if (summary.visitors.count() != reader.unsigned_number("unique_visitors"))
-        reader.refuse("unique_visitors");
-    auto durations = Percentiles::from_json(reader.object("durations_us"));
-    if (!durations && reader.good())
-        return durations.error();
-    if (durations)
-        summary.durations = *std::move(durations);
-    for (auto const& dimension : dimensions) {
-        auto counts = Name_Counts::from_json(reader.object(dimension.name));
-        if (!counts)
-            return counts.error();
-        summary.*dimension.counts = *std::move(counts);
+auto Analytics_Summary::merge_text(std::string_view object) -> Result<void> {
+    Ordered_Members members(object);
+    for (auto const& counter : counters) {
+        std::uint64_t more = 0;
+        if (!members.read_count(counter.name, more))
+            return damaged(counter.name);
+        add_up(this->*counter.value, more);
     }
-    if (!reader.good())
-        return fail(Errc::corrupt_data, "member '" + std::string(reader.first_bad()) + "' is missing or wrong");
+    auto const* member = members.find("visitors");
+    if (member == nullptr || member->kind != Json_Scanner::Kind::string)
+        return damaged("visitors");
+    if (auto const merged = visitors.merge_text(member->text); !merged)
+        return merged;
+    member = members.find("durations_us");
+    if (member == nullptr)
+        return damaged("durations_us");
+    if (auto const merged = durations.merge_json(member->text); !merged)
+        return merged;
+    for (auto const& row : dimension_rows) {
+        member = members.find(row.name);
+        if (member == nullptr || !(this->*row.counts).merge_json(member->text))
+            return damaged(row.name);
+    }
+    return {};
+}
+
+void Analytics_Answer::append_members(std::string& out) const {
+    auto const append_exact = [&out](std::string_view name, bool exact) {
+        out.append("\"").append(name).append(exact ? "\":true," : "\":false,");
+    };
+    out.append(R"("exact":{)");
+    append_exact("unique_visitors", unique_visitors_error_ppm == 0);
+    append_exact("durations", duration_error_ppm == 0);
+    for (auto const& dimension : dimension_rows)
+        append_exact(dimension.name, (this->*dimension.ranking).is_exact());
+    out.back() = '}';
+    out += ',';
+    for (auto const& counter : counters)
+        append_number_member(out, counter.name, this->*counter.value);
+    for (auto const& figure : figures)
+        append_number_member(out, figure.name, this->*figure.value);
+    for (auto const& dimension : dimension_rows) {
+        out.append("\"").append(dimension.name).append("\":");
+        (this->*dimension.ranking).append_json(out);
+        out += ',';
+    }
+    out.pop_back();
+}
+
+auto Analytics_Answer::from_text(std::string_view text) -> Result<Analytics_Answer> {
+    Analytics_Answer answer;
+    Ordered_Members members(text);
+    for (auto const& counter : counters)
+        if (!members.read_count(counter.name, answer.*counter.value))
+            return damaged(counter.name);
+    for (auto const& figure : figures)
+        if (!members.read_count(figure.name, answer.*figure.value))
+            return damaged(figure.name);
+    for (auto const& row : dimension_rows) {
+        auto const* const member = members.find(row.name);
+        auto ranking = member != nullptr ? Name_Ranking::from_json(member->text) : damaged(row.name);
+        if (!ranking)
+            return damaged(row.name);
+        answer.*row.ranking = *std::move(ranking);
+    }
+    return answer;
+}
+
+auto Window_Summary::from(Window_Result<Analytics_Answer> const& result, std::string const& salt_period)
+    -> Window_Summary {
+    auto const& answer = *result.summary;
+    auto const timed = answer.timed_requests;
+    Window_Summary summary{.window_start = result.window.start(),
+                           .window_end = result.window.end(),
+                           .window_type = result.window.type(),
+                           .window_key = result.window.key(),
+                           .recorded = result.recorded,
+                           .final = result.final,
+                           .computed_at = result.computed_at,
+                           .revision = result.revision,
+                           .total_requests = answer.total_requests,
+                           .unique_visitors = answer.unique_visitors,
+                           .unique_visitors_error = share(answer.unique_visitors_error_ppm),
+                           .unique_visitors_period = salt_period,
+                           .page_views = answer.page_views,
+                           .api_calls = answer.api_calls,
+                           .file_uploads = answer.file_uploads,
+                           .file_downloads = answer.file_downloads,
+                           .token_uses = answer.token_uses,
+                           .bot_requests = answer.bot_requests,
+                           .error_count = answer.error_count,
+                           .avg_duration_ms =
+                               timed == 0 ? 0 : millis(answer.total_duration_us) / static_cast<double>(timed),
+                           .p50_duration_ms = millis(answer.p50_duration_us),
+                           .p95_duration_ms = millis(answer.p95_duration_us),
+                           .p99_duration_ms = millis(answer.p99_duration_us),
+                           .p50_duration_error = share(answer.duration_error_ppm),
+                           .p95_duration_error = share(answer.duration_error_ppm),
+                           .p99_duration_error = share(answer.duration_error_ppm),
+                           .total_bytes = answer.total_bytes,
+                           .late_events = result.late_events};
+    auto dimension = summary.dimensions.begin();
+    for (auto const& row : dimension_rows) {
+        auto ranking = (answer.*row.ranking).first(row.most_rows);
+        summary.*row.rows = std::move(ranking.rows);
+        *dimension++ = {row.name,     ranking.total, ranking.other, ranking.distinct, share(ranking.distinct_error_ppm),
+                        ranking.error};
+    }
     return summary;
 }
 
-auto Window_Summary::from(Window_Result<Analytics_Summary> const& result, std::string const& salt_period)
-    -> Window_Summary {
-    constexpr std::size_t top_rows = 20;
-    constexpr std::size_t all_rows = SIZE_MAX;
-    auto const& state = *result.summary;
-    auto const timed = state.durations.count();
-    return {.window_start = result.window.start(),
-            .window_end = result.window.end(),
-            .window_type = result.window.type(),
-            .window_key = result.window.key(),
-            .recorded = result.recorded,
-            .final = result.final,
-            .computed_at = result.computed_at,
-            .revision = result.revision,
-            .total_requests = state.total_requests,
-            .unique_visitors = state.visitors.count(),
-            .unique_visitors_error = 0,
-            .unique_visitors_period = salt_period,
-            .page_views = state.page_views,
-            .api_calls = state.api_calls,
-            .file_uploads = state.file_uploads,
-            .file_downloads = state.file_downloads,
-            .token_uses = state.token_uses,
-            .bot_requests = state.bot_requests,
-            .error_count = state.error_count,
-            .avg_duration_ms =
-                timed == 0 ? 0 : static_cast<double>(state.total_duration_us) / static_cast<double>(timed) / 1000.0,
-            .p50_duration_ms = millis(state.durations.at(500)),
-            .p95_duration_ms = millis(state.durations.at(950)),
-            .p99_duration_ms = millis(state.durations.at(990)),
-            .total_bytes = state.total_bytes,
-            .top_paths = rows_of(state.paths, top_rows),
-            .top_countries = rows_of(state.countries, top_rows),
-            .top_referrers = rows_of(state.referrers, top_rows),
-            .top_user_agents = rows_of(state.user_agents, top_rows),
-            .status_codes = rows_of(state.status_codes, all_rows),
-            .methods = rows_of(state.methods, all_rows),
-            .event_types = rows_of(state.event_types, all_rows),
-            .late_events = result.late_events};
-}
-
 auto Window_Summary::to_json() const -> boost::json::object {
+    boost::json::object exact{{"unique_visitors", unique_visitors_error == 0}, {"durations", p50_duration_error == 0}};
+    boost::json::object sums;
+    for (auto const& dimension : dimensions) {
+        exact.emplace(dimension.name, dimension.error == 0);
+        sums.emplace(dimension.name, boost::json::object{{"total", dimension.total},
+                                                         {"other", dimension.other},
+                                                         {"distinct", dimension.distinct},
+                                                         {"distinct_error", dimension.distinct_error},
+                                                         {"error", dimension.error}});
+    }
     return {{"window_start", to_millis(window_start)},
             {"window_end", to_millis(window_end)},
             {"window_type", to_text(window_type)},
@@ -221,6 +347,9 @@ auto Window_Summary::to_json() const -> boost::json::object {
             {"p50_duration_ms", p50_duration_ms},
             {"p95_duration_ms", p95_duration_ms},
             {"p99_duration_ms", p99_duration_ms},
+            {"p50_duration_error", p50_duration_error},
+            {"p95_duration_error", p95_duration_error},
+            {"p99_duration_error", p99_duration_error},
             {"total_bytes", total_bytes},
             {"top_paths", to_object(top_paths)},
             {"top_countries", to_object(top_countries)},
@@ -229,6 +358,8 @@ auto Window_Summary::to_json() const -> boost::json::object {
             {"status_codes", to_object(status_codes)},
             {"methods", to_object(methods)},
             {"event_types", to_object(event_types)},
+            {"dimensions", std::move(sums)},
+            {"exact", std::move(exact)},
             {"late_events", late_events}};
 }
 

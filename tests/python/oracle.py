@@ -13,8 +13,14 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Iterable, NamedTuple
 
+from sketches import name_hash
+
 LEVELS = ("30min", "hourly", "daily", "weekly", "monthly", "yearly")
 TOP = 20
+
+EXACT_VISITORS = 2_048
+EXACT_NAMES = 16_384
+LONGEST_NAME = 120  # bytes
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 LINE = re.compile(
@@ -103,6 +109,13 @@ def ranked(counts: Counter, limit: int | None = None) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0].encode()))[:limit]
 
 
+def counted_as(name: str) -> str:
+    """The name under which a name is counted: a long one is cut, where a character ends, and ends with its hash."""
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return name.encode()[: LONGEST_NAME - 17].decode(errors="ignore") + f"~{name_hash(name):016x}"
+
+
 class Recount:
     """Every window of every level over one bag of events."""
 
@@ -129,8 +142,15 @@ class Recount:
             "error_count": sum(event.status >= 400 for event in events),
             "status_codes": ranked(Counter(str(event.status) for event in events)),
             "methods": ranked(Counter(event.method for event in events)),
-            "top_paths": ranked(Counter(event.path for event in events), TOP),
+            "top_paths": ranked(self.paths(level, key), TOP),
         }
+
+    def paths(self, level: str, key: str) -> Counter:
+        return Counter(counted_as(event.path) for event in self.windows_[level].get(key, []))
+
+
+def abs_error(actual: int, expected: int) -> float:
+    return abs(actual / expected - 1)
 
 
 def differences(recount: Recount, summary: dict) -> list[str]:
@@ -140,10 +160,23 @@ def differences(recount: Recount, summary: dict) -> list[str]:
     expected_window = recount.window(level, key)
     for name, expected in expected_window.items():
         actual = summary[name]
+        if name == "unique_visitors" and expected > EXACT_VISITORS:
+            if not abs_error(actual, expected) <= 5 * summary["unique_visitors_error"] < 0.05:
+                found.append(f"{level} {key} {name}: {actual} is no estimate of {expected}")
+            continue
         if isinstance(actual, dict):
             actual = list(actual.items())
         if actual != expected or type(actual) is not type(expected):
             found.append(f"{level} {key} {name}: {actual!r}, recounted {expected!r}")
+    is_exact = expected_window["unique_visitors"] <= EXACT_VISITORS
+    if summary["exact"]["unique_visitors"] != is_exact or (summary["unique_visitors_error"] == 0) != is_exact:
+        found.append(f"{level} {key}: unique_visitors are not what they say, exact or estimated")
+    paths = recount.paths(level, key)
+    if len(paths) <= EXACT_NAMES:
+        total, shown = paths.total(), sum(count for _, count in expected_window["top_paths"])
+        expected = {"total": total, "other": total - shown, "distinct": len(paths), "distinct_error": 0, "error": 0}
+        if summary["dimensions"]["paths"] != expected:
+            found.append(f"{level} {key} paths: {summary['dimensions']['paths']}, recounted {expected}")
     # Which path is a page is the library's own table; that every event has one type is not.
     if sum(summary["event_types"].values()) != expected_window["total_requests"]:
         found.append(f"{level} {key} event_types: {summary['event_types']} do not add up")

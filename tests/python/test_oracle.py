@@ -103,10 +103,22 @@ def test_differences_notices_every_figure():
     for level in LEVELS:
         key = recount.keys(level)[0]
         right = {name: dict(value) if isinstance(value, list) else value
-                 for name, value in recount.window(level, key).items()} | {"event_types": {"api_call": 2}}
+                 for name, value in recount.window(level, key).items()}
+        right |= {"event_types": {"api_call": 2}, "exact": {"unique_visitors": True}, "unique_visitors_error": 0, "dimensions": {
+            "paths": {"total": 2, "other": 0, "distinct": 2, "distinct_error": 0, "error": 0}}}
         assert differences(recount, right) == []
-        for name in right.keys() - {"window_type", "window_key", "event_types"}:
+        for name in right.keys() - {"window_type", "window_key", "event_types", "exact", "dimensions"}:
             wrong = {"recorded": False}.get(name, {} if isinstance(right[name], dict) else -1)
             assert len(differences(recount, right | {name: wrong})) == 1, name
         assert differences(recount, right | {"top_paths": {"/b": 1, "/a": 1}}), "the order counts"
         assert differences(recount, right | {"event_types": {"api_call": 1}})
+        assert differences(recount, right | {"exact": {"unique_visitors": False}})
+        for name, count in right["dimensions"]["paths"].items():
+            assert differences(recount, right | {"dimensions": {"paths": right["dimensions"]["paths"] | {name: count + 1}}})
+    crowd = Recount(Event(1709200000 + i, f"198.18.{i // 250}.{i % 250}", "GET", "/", 200, 0) for i in range(3_000))
+    said = {name: dict(value) if isinstance(value, list) else value for name, value in crowd.window("yearly", "2024").items()}
+    said |= {"event_types": {"page_view": 3_000}, "exact": {"unique_visitors": False}, "unique_visitors_error": 0.0081,
+             "dimensions": {"paths": {"total": 3_000, "other": 0, "distinct": 1, "distinct_error": 0, "error": 0}}}
+    assert differences(crowd, said | {"unique_visitors": 3_050}) == []
+    assert differences(crowd, said | {"unique_visitors": 3_200}), "off by more than is stated"
+    assert differences(crowd, said | {"unique_visitors_error": 0}), "an estimate that says it is exact"

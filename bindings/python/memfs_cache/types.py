@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from datetime import date as Date
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 Self = TypeVar("Self", bound="Answer")
 
@@ -61,6 +61,16 @@ class Pulse(Answer):
         return cls(**{**fields, "recent_events": [Recent_Event(**event) for event in fields["recent_events"]]})
 
 
+class Dimension(TypedDict):
+    """What the rows of a mapping are of. Their counts and `other` are `total`."""
+
+    total: int
+    other: int
+    distinct: int  # how many different names there are
+    distinct_error: float  # relative standard error; 0: exact
+    error: int  # a count may be too small by so much; 0: exact
+
+
 @dataclass(frozen=True)
 class Window_Summary(Answer):
     """What happened in [window_start, window_end). Mappings are name to count, largest first, then by name."""
@@ -88,6 +98,9 @@ class Window_Summary(Answer):
     p50_duration_ms: float
     p95_duration_ms: float
     p99_duration_ms: float
+    p50_duration_error: float  # greatest relative error, as the next two; 0: exact
+    p95_duration_error: float
+    p99_duration_error: float
     total_bytes: int
     top_paths: dict[str, int]  # the 20 largest, as the next three
     top_countries: dict[str, int]
@@ -96,6 +109,8 @@ class Window_Summary(Answer):
     status_codes: dict[str, int]
     methods: dict[str, int]
     event_types: dict[str, int]
+    dimensions: dict[str, Dimension]  # of paths, countries, referrers, user_agents, status_codes, methods, event_types
+    exact: dict[str, bool]  # of unique_visitors, durations and each dimension
     late_events: int
 
 

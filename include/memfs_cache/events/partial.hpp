@@ -4,8 +4,6 @@
 #include <memfs_cache/events/log_paths.hpp>
 #include <memfs_cache/events/raw_reader.hpp>
 
-#include <boost/json/object.hpp>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,7 +36,7 @@ using Make_Stream_Summary = std::function<std::unique_ptr<Stream_Summary>()>;
 struct Partial_Summary {
     std::string writer;
     std::uint64_t positions = 0; ///< events [0, positions)
-    boost::json::object state;   ///< what Stream_Summary appended
+    std::string state;           ///< a JSON object of what Stream_Summary appended
 };
 
 /// Text of a partial summary.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/core/zstd.hpp>
 #include <memfs_cache/events/event_log.hpp>
-#include <memfs_cache/lets/concepts.hpp>
+#include <memfs_cache/lets/read_summary.hpp>
 #include <memfs_cache/lets/saved_window.hpp>
 
 #include <list>
@@ -20,12 +21,19 @@ namespace memfs_cache {
 /// saved window that counts fewer marks than there are is built again. The order of the steps is the protocol of
 /// docs/format.md, "Windows": change it only with the simulation in tests/cpp/lets.
 ///
+/// A large summary is saved as an answer and a state. Questions about saved windows read answers, parents are built from
+/// states. A state that is missing or damaged is built again when it is needed.
+///
 /// Threads   every call from any thread; queries of one window wait for each other, so that it is loaded once.
 /// Ownership refers to the storage and the log, which must outlive it.
 template <StorageBackend Storage, LogEvent Event, WindowSummary<Event> Summary>
 class LETS_Aggregator {
+    /// What of a window is wanted: what is shown of it, or what its parents are made of.
+    enum class Need { answer, state };
+
   public:
-    using Answer = Window_Result<Summary>;
+    using Shown = Shown_Of<Summary>;
+    using Answer = Window_Result<Shown>;
 
     /// Made before the first event is recorded: where a half-hour is many objects, the log stores now and then what an
     /// open one adds up to, and learns from here how.
@@ -45,12 +53,29 @@ class LETS_Aggregator {
             return fail(Errc::invalid_argument, "window key: " + window.key() + " lies in the future");
         // What cannot be landed now is read from the buffer below, so a storage that refuses writes stops no query.
         (void)log_.flush();
-        return synced(answer(window));
+        return synced(part(window));
     }
 
     /// query() for one of several windows that make up an answer: what was recorded is flushed before the first of them,
     /// and sync() called behind the last. It may lie in the future, where events are a little ahead of the clock.
-    [[nodiscard]] auto part(Window const& window) -> Result<Answer> { return answer(window); }
+    [[nodiscard]] auto part(Window const& window) -> Result<Answer> {
+        auto const found = find(window, Need::answer);
+        if (!found)
+            return found.error();
+        return to_answer(*found);
+    }
+
+    /// The same for what is put together from windows: merges what one of them counts into a summary.
+    /// @errors as query(); the summary is then of no use
+    /// Cost    of a large summary that is saved: a read of its state, unless it is still known
+    [[nodiscard]] auto merge_part(Window const& window, Summary& into) -> Result<Window_Status> {
+        auto const found = find(window, Need::state);
+        if (!found)
+            return found.error();
+        if (auto const merged = merge(*found, into); !merged)
+            return merged.error();
+        return found->status;
+    }
 
     /// Has what was saved on the way to an answer on the disk before it is handed out.
     /// Cost    nothing if that is so
@@ -69,11 +94,16 @@ class LETS_Aggregator {
     /// given lives. Whoever holds one may ask for windows.
     [[nodiscard]] auto turn_of(std::string name) { return Guard(*this, std::move(name)); }
 
+    /// How many states were missing or damaged and had to be built again, since opening.
+    [[nodiscard]] auto lost_states() const noexcept -> std::uint64_t { return lost_states_.load(); }
+
     /// Forgets the saved window and builds it again. From the same raw events come the same bytes.
     [[nodiscard]] auto rebuild(Window const& window) -> Result<Answer> {
         {
             Guard const guard(*this, window.file());
             if (auto const erased = storage_.erase(key_of(window), Precondition::none()); !erased)
+                return erased.error();
+            if (auto const erased = erase_states(window); !erased)
                 return erased.error();
             cache_.erase(window);
         }
@@ -92,7 +122,7 @@ class LETS_Aggregator {
         if (!newest)
             return newest.error();
         auto const time = *newest && (*newest)->start() < now ? (*newest)->start() : now;
-        return synced(answer(Window::containing(type, time)));
+        return synced(part(Window::containing(type, time)));
     }
 
     // The four steps, each to be used alone.
@@ -107,15 +137,32 @@ class LETS_Aggregator {
     /// Transform: an event into the summary.
     static void transform(Event const& event, Summary& summary) { summary.add(event); }
     /// Save: a final window, only over the version that was looked at. It is on the disk after the next sync of the
-    /// storage: a window can be built again, so one sync for all windows of a question is enough.
+    /// storage: a window can be built again, so one sync for all windows of a question is enough. A state that is too
+    /// large for the window's file is put first, under a name that follows from what it holds: so no reader sees the
+    /// state of one revision beside the answer of another, and without the answer it is nothing.
     /// @return false if another process saved it meanwhile, or nobody knows whether it is there
-    [[nodiscard]] auto save(Saved_Window_Head const& head, Summary const& summary, Precondition const& when)
-        -> Result<bool> {
-        Bytes bytes;
-        head.append_to(bytes);
-        summary.append_members(bytes);
-        bytes += '}';
-        return store(key_of(head.window), bytes, when);
+    [[nodiscard]] auto save(Saved_Window_Head const& head, Summary summary, Precondition const& when) -> Result<bool> {
+        if constexpr (is_large) {
+            summary.settle();
+            std::string answer, state;
+            summary.answer().append_members(answer);
+            summary.append_members(state);
+            auto const texts = saved_window_texts(head, answer, state);
+            if (!texts.state_file.empty()) {
+                Bytes packed;
+                Zstd_Packer(state_level).append_frame(packed, texts.state);
+                auto const key = beside(head.window, texts.state_file);
+                if (auto const written = storage_.put(key, packed, Precondition::none(), until_sync); !written)
+                    return written.error();
+            }
+            return store(key_of(head.window), texts.window, when);
+        } else {
+            Bytes bytes;
+            head.append_to(bytes);
+            summary.append_members(bytes);
+            bytes += '}';
+            return store(key_of(head.window), bytes, when);
+        }
     }
     /// The same for what else is built from events and can be built again.
     [[nodiscard]] auto store(Storage_Key const& key, Byte_View bytes, Precondition const& when) -> Result<bool> {
@@ -145,23 +192,31 @@ class LETS_Aggregator {
             starts.insert(Window::containing(type, base.start()).start());
         for (auto level = std::optional(type); level; level = child_type(*level)) {
             auto const prefix = log_.paths().data_prefix() + "aggregations/";
-            auto from = Window::containing(*level, start);
+            auto const just_before = [&](Window const& window) {
+                auto const file = window.file();
+                return prefix + file.substr(0, file.size() - 5); // without its .json
+            };
+            List_Query query{prefix + std::string(to_text(*level)) + "/",
+                             just_before(Window::containing(*level, start)), 1};
             for (;;) {
-                auto const file = from.file();
-                auto page = storage_.list({prefix + std::string(to_text(*level)) + "/",
-                                           prefix + file.substr(0, file.size() - 5), 1}); // just before its .json
+                auto page = storage_.list(query);
                 if (!page)
                     return page.error();
                 if (page->items.empty())
                     break;
-                auto const saved = Window::from_file(std::string_view(page->items.front().key).substr(prefix.size()));
-                if (!saved || saved->start() >= end)
+                auto const& key = page->items.front().key;
+                auto const saved = Window::from_file(std::string_view(key).substr(prefix.size()));
+                if (!saved) {
+                    query.start_after = key; // a state that nobody names, or a stranger's file
+                    continue;
+                }
+                if (saved->start() >= end)
                     break;
                 auto const child = Window::containing(type, saved->start());
                 starts.insert(child.start());
                 if (child.end() >= end)
                     break;
-                from = Window::containing(*level, child.end());
+                query.start_after = just_before(Window::containing(*level, child.end()));
             }
         }
         std::vector<Window> found;
@@ -177,14 +232,29 @@ class LETS_Aggregator {
     }
 
   private:
+    static constexpr bool is_large = LargeSummary<Summary, Event>;
+    static constexpr int state_level = 3; ///< of zstd: states are written once and read with every parent
+
+    /// A saved window as it was read. The state of a large summary is kept as text: to merge it is all that is done with
+    /// it, and that is as quick from there.
     struct Saved {
-        Saved(Saved_Window_Head const& head, std::shared_ptr<Summary const> summary, Version seen)
-            : answer{head.window, true, true, head.computed_at, head.revision, head.late_events, std::move(summary)},
-              version(std::move(seen)) {}
-        Answer answer;
+        Window_Status status;
         Version version;
+        std::shared_ptr<Shown const> shown;
+        std::string state_file = {};                 ///< of a large summary, beside the window; "" if it stands in it
+        std::shared_ptr<Bytes const> text = nullptr; ///< that holds the state, if it is known,
+        std::string_view state = {};                 ///< and the state in it
+
+        [[nodiscard]] auto has(Need need) const -> bool { return !is_large || need == Need::answer || text; }
     };
     using Saved_Ptr = std::shared_ptr<Saved const>;
+
+    /// What is known of a window.
+    struct Found {
+        Window_Status status;
+        Saved_Ptr saved;                     ///< if it was saved
+        std::shared_ptr<Summary const> open; ///< if it was put together now; neither: nothing was recorded
+    };
 
     /// What the log keeps of each stream that it writes.
     class Own_Stream_Summary final : public Stream_Summary {
@@ -217,7 +287,7 @@ class LETS_Aggregator {
         }
         void insert(Saved_Ptr const& saved, std::size_t bytes) {
             std::unique_lock const lock(mutex_);
-            auto const file = saved->answer.window.file();
+            auto const file = saved->status.window.file();
             drop(file);
             order_.push_front({file, saved, bytes});
             index_[file] = order_.begin();
@@ -272,17 +342,17 @@ class LETS_Aggregator {
         std::string file_;
     };
 
-    auto answer(Window const& window) -> Result<Answer> {
+    auto find(Window const& window, Need need) -> Result<Found> {
         Guard const guard(*this, window.file());
         auto const revision = log_.late_marks().revision(window.start(), window.end());
         if (!revision)
             return revision.error();
-        auto saved = load_saved(window);
+        auto const saved = load_saved(window, need);
         if (!saved)
             return saved.error();
-        if (*saved && (*saved)->answer.revision >= *revision) {
+        if (*saved && (*saved)->status.revision >= *revision && (*saved)->has(need)) {
             forget_open(window); // somebody else may have built it
-            return (*saved)->answer;
+            return of_saved(*saved);
         }
 
         auto const closed = log_.ledger().closed_until();
@@ -297,22 +367,48 @@ class LETS_Aggregator {
             if (auto const moved = log_.ledger().close(window.end()); !moved)
                 return moved.error();
         }
-        return build(window);
+        return build(window, need);
+    }
+
+    static auto of_saved(Saved_Ptr const& saved) -> Found { return {saved->status, saved, nullptr}; }
+    static auto of_open(Window_Status const& status, Summary summary) -> Found {
+        return {status, nullptr, std::make_shared<Summary const>(std::move(summary))};
+    }
+    static auto to_answer(Found const& found) -> Answer {
+        if (found.saved)
+            return {found.status, found.saved->shown};
+        return {found.status, shown(found.open ? found.open : std::make_shared<Summary const>())};
+    }
+
+    auto merge(Found const& found, Summary& into) -> Result<void> {
+        if (found.open)
+            into.merge(*found.open);
+        if (!found.saved)
+            return {};
+        if constexpr (is_large) {
+            if (auto const merged = into.merge_text(found.saved->state); !merged)
+                return fail(merged.error().code,
+                            key_of(found.status.window).str() + ": its state: " + merged.error().context);
+        } else {
+            into.merge(*found.saved->shown);
+        }
+        return {};
     }
 
     /// Builds and saves a closed window. Marks are counted before anything is listed, so that a mark which comes
     /// during the work leaves the result behind it, and never unnoticed.
-    auto build(Window const& window) -> Result<Answer> {
+    auto build(Window const& window, Need need) -> Result<Found> {
         constexpr int most_tries = 60;
         for (int tries = 0; tries < most_tries; ++tries) {
             auto const late = log_.late_marks().state(window.start(), window.end());
             if (!late)
                 return late.error();
-            auto const saved = load_saved(window);
+            auto const saved = load_saved(window, need);
             if (!saved)
                 return saved.error();
-            if (*saved && (*saved)->answer.revision >= late->revision)
-                return (*saved)->answer;
+            bool const is_current = *saved && (*saved)->status.revision >= late->revision;
+            if (is_current && (*saved)->has(need))
+                return of_saved(*saved);
 
             Summary summary;
             Saved_Window_Head head{log_.paths().namespace_name(),
@@ -321,31 +417,39 @@ class LETS_Aggregator {
                                    std::max(window.end() + log_.settings().grace, late->newest_at),
                                    late->late_events,
                                    {}};
-            auto const found = child_type(window.type()) ? sum_children(window, head, summary) : sum_raw(head, summary);
-            if (!found)
-                return found.error();
-            if (!*found) {
-                auto const again = load_saved(window);
+            auto const any = child_type(window.type()) ? sum_children(window, head, summary) : sum_raw(head, summary);
+            if (!any)
+                return any.error();
+            if (!*any) {
+                auto const again = load_saved(window, need);
                 if (!again)
                     return again.error();
+                if (*again && !(*again)->has(need))
+                    return fail(Errc::corrupt_data, beside(window, (*again)->state_file).str() +
+                                                        " is missing or damaged, and the events that it was made of "
+                                                        "are gone; restore the file from a copy");
                 if (*again)
                     continue;
-                return Answer{window,           false, true, head.computed_at, head.revision, head.late_events,
-                              shared(Summary())};
+                return Found{
+                    {window, false, true, head.computed_at, head.revision, head.late_events}, nullptr, nullptr};
             }
             auto const when = *saved ? Precondition::only_if((*saved)->version) : Precondition::absent();
-            auto const written = save(head, summary, when);
+            auto const written = save(head, std::move(summary), when);
             if (!written)
                 return written.error();
             forget_open(window);
+            if (!*written)
+                continue;
+            if (is_current)
+                ++lost_states_;
             // Read back what stands there: it is what every other process will answer, and what the cache may hold.
-            if (*written) {
-                auto const stored = load_saved(window);
-                if (!stored)
-                    return stored.error();
-                if (*stored)
-                    return (*stored)->answer;
-            }
+            auto const stored = load_saved(window, need);
+            if (!stored)
+                return stored.error();
+            if (*stored && *saved && (*saved)->state_file != (*stored)->state_file)
+                erase_state(window, (*saved)->state_file);
+            if (*stored && (*stored)->has(need))
+                return of_saved(*stored);
         }
         return fail(Errc::conflict, "window " + window.key() + " is being rebuilt by others; try again");
     }
@@ -370,25 +474,27 @@ class LETS_Aggregator {
         auto const children = active_children(window);
         if (!children)
             return children.error();
-        bool found = false;
+        bool any = false;
         head.sources = "\"children\":{";
         for (auto const& child : *children) {
-            auto const part = answer(child);
+            auto const part = find(child, Need::state);
             if (!part)
                 return part.error();
-            if (!part->final)
+            auto const& status = part->status;
+            if (!status.final)
                 return fail(Errc::internal, "window " + child.key() + " is open inside a closed one");
-            if (!part->recorded)
+            if (!status.recorded)
                 continue;
-            if (found)
+            if (any)
                 head.sources += ',';
-            head.sources.append("\"").append(child.key()).append("\":").append(std::to_string(part->revision));
-            head.computed_at = std::max(head.computed_at, part->computed_at);
-            summary.merge(*part->summary);
-            found = true;
+            head.sources.append("\"").append(child.key()).append("\":").append(std::to_string(status.revision));
+            head.computed_at = std::max(head.computed_at, status.computed_at);
+            if (auto const merged = merge(*part, summary); !merged)
+                return merged.error();
+            any = true;
         }
         head.sources += '}';
-        return found;
+        return any;
     }
 
     /// Raw events of a half-hour that `state` does not hold, into the summary.
@@ -408,32 +514,32 @@ class LETS_Aggregator {
     }
 
     /// An open window: finals of what is closed, everything else from what is there now.
-    auto live(Window const& window) -> Result<Answer> {
-        Answer open{window, false, false, log_.clock()->now(), 0, 0, nullptr};
+    auto live(Window const& window) -> Result<Found> {
         auto const late = log_.late_marks().state(window.start(), window.end());
         if (!late)
             return late.error();
-        open.revision = late->revision;
-        open.late_events = late->late_events;
-        if (!child_type(window.type()))
-            return live_half_hour(std::move(open));
-        auto const children = active_children(window);
+        Window_Status const status{window, false, false, log_.clock()->now(), late->revision, late->late_events};
+        return child_type(window.type()) ? live_parent(status) : live_half_hour(status);
+    }
+
+    auto live_parent(Window_Status status) -> Result<Found> {
+        auto const children = active_children(status.window);
         if (!children)
             return children.error();
         Summary summary;
         for (auto const& child : *children) {
-            auto const part = answer(child);
+            auto const part = find(child, Need::state);
             if (!part)
                 return part.error();
-            summary.merge(*part->summary);
-            open.recorded = open.recorded || part->recorded;
+            if (auto const merged = merge(*part, summary); !merged)
+                return merged.error();
+            status.recorded = status.recorded || part->status.recorded;
         }
-        open.summary = shared(std::move(summary));
-        return open;
+        return of_open(status, std::move(summary));
     }
 
-    auto live_half_hour(Answer open) -> Result<Answer> {
-        auto const base = Base_Window::containing(open.window.start());
+    auto live_half_hour(Window_Status status) -> Result<Found> {
+        auto const base = Base_Window::containing(status.window.start());
         auto const half_hour = open_half_hour(base);
         Summary summary;
         {
@@ -442,25 +548,24 @@ class LETS_Aggregator {
             auto const any = begun ? fold(base, half_hour->state, half_hour->summary) : begun.error();
             if (!any) {
                 // What was read half is worthless; the next question begins anew.
-                forget_open(open.window);
+                forget_open(status.window);
                 return any.error();
             }
             half_hour->any = half_hour->any || *any;
-            open.recorded = half_hour->any;
+            status.recorded = half_hour->any;
             summary = half_hour->summary;
             Event event;
             auto const own = log_.read_unlanded(base, half_hour->state, [&](Raw_Event const& raw) -> Result<void> {
                 if (auto const read = extract(raw, event); !read)
                     return read.error();
                 transform(event, summary);
-                open.recorded = true;
+                status.recorded = true;
                 return {};
             });
             if (!own)
                 return own.error();
         }
-        open.summary = shared(std::move(summary));
-        return open;
+        return of_open(status, std::move(summary));
     }
 
     /// What is known of an open half-hour, so that the next question reads only what is new.
@@ -480,7 +585,7 @@ class LETS_Aggregator {
         if (!partials)
             return partials.error();
         for (auto const& partial : *partials) {
-            auto const summary = Summary::from_object(partial.state);
+            auto const summary = parse_summary(partial.state);
             if (!summary)
                 continue; // the events are there as well
             half_hour.summary.merge(*summary);
@@ -507,12 +612,36 @@ class LETS_Aggregator {
             open_.erase(Base_Window::containing(window.start()));
     }
 
-    auto active_children(Window const& window) -> Result<std::vector<Window>> {
+    auto active_children(Window const& window) const -> Result<std::vector<Window>> {
         return active_windows(*child_type(window.type()), window.start(), window.end());
     }
 
-    /// The saved window; null if there is none.
-    auto load_saved(Window const& window) -> Result<Saved_Ptr> {
+    /// Where a file lies that belongs to a window.
+    auto beside(Window const& window, std::string_view name) const -> Storage_Key {
+        auto const file = window.file();
+        return log_.paths().under("aggregations/" + file.substr(0, file.rfind('/') + 1).append(name));
+    }
+
+    /// Removes a state that no answer names any more. Where that fails it lies there for nothing, until the window is
+    /// rebuilt.
+    void erase_state(Window const& window, std::string const& name) {
+        if (!name.empty())
+            (void)storage_.erase(beside(window, name), Precondition::none());
+    }
+    auto erase_states(Window const& window) -> Result<void> {
+        if constexpr (is_large) {
+            auto const names = files_list(storage_, log_.paths().under("aggregations/" + state_files_of(window)).str());
+            if (!names)
+                return names.error();
+            for (auto const& name : *names)
+                if (auto const erased = storage_.erase(Storage_Key(name), Precondition::none()); !erased)
+                    return erased.error();
+        }
+        return {};
+    }
+
+    /// The saved window; null if there is none. Its state is there if it is needed, unless it is lost.
+    auto load_saved(Window const& window, Need need) -> Result<Saved_Ptr> {
         auto const key = key_of(window);
         if (auto const cached = cache_.find(window)) {
             // No bytes, only the version: somebody may have deleted the file or saved a newer revision.
@@ -520,7 +649,7 @@ class LETS_Aggregator {
             if (!present)
                 return present.error();
             if (*present && (*present)->version == cached->version)
-                return cached;
+                return cached->has(need) ? Result<Saved_Ptr>(cached) : with_state(*cached);
             cache_.erase(window);
         }
         auto object = storage_.get(key);
@@ -528,27 +657,80 @@ class LETS_Aggregator {
             return object.error();
         if (!*object)
             return Saved_Ptr();
-        auto const parsed = parse_object((*object)->bytes, key.str());
-        if (!parsed) {
+        auto const text = std::make_shared<Bytes const>(std::move((*object)->bytes));
+        auto const view = read_saved_window(*text, window, saved_form<Summary, Event>);
+        if (!view)
+            return view.error();
+        if (!*view) {
             // Not even JSON: what a loss of power left of a file that was not synced yet. It is built again.
             auto const erased = storage_.erase(key, Precondition::only_if((*object)->version));
             if (!erased)
                 return erased.error();
             return Saved_Ptr();
         }
-        auto const head = read_saved_head(*parsed, window);
-        if (!head)
-            return head.error();
-        auto summary = Summary::from_object(*parsed);
-        if (!summary)
-            return fail(summary.error().code, key.str() + ": " + summary.error().context);
+        auto const& head = (*view)->head;
+        auto what_is_shown = parse_shown(*text, head.version);
+        if (!what_is_shown)
+            return fail(what_is_shown.error().code, key.str() + ": " + what_is_shown.error().context);
         // Here and not after saving: a process that died in between is made up for by whoever reads the window next.
-        if (auto const moved = move_latest(*head, (*object)->bytes); !moved)
+        if (auto const moved = move_latest(head, *text); !moved)
             return moved.error();
-        auto const saved = std::make_shared<Saved const>(*head, shared(*std::move(summary)), (*object)->version);
+        Saved saved{head.status(), (*object)->version, *std::move(what_is_shown)};
+        if constexpr (is_large) {
+            saved.state_file = (*view)->state_file;
+            if (saved.state_file.empty()) {
+                saved.text = text;
+                saved.state = (*view)->state;
+            }
+        }
+        auto const kept = remember(std::move(saved), text->size());
+        return kept->has(need) ? Result<Saved_Ptr>(kept) : with_state(*kept);
+    }
+
+    /// A saved window with the state that lies beside it, if it does.
+    auto with_state(Saved saved) -> Result<Saved_Ptr> {
+        auto const object = storage_.get(beside(saved.status.window, saved.state_file));
+        if (!object)
+            return object.error();
+        auto const text = std::make_shared<Bytes>();
+        bool const is_sound = *object && [&] {
+            std::unique_lock const lock(unpacker_mutex_);
+            return unpacker_.unpack((*object)->bytes, most_state_bytes, *text).has_value();
+        }();
+        if (!is_sound)
+            return std::make_shared<Saved const>(std::move(saved));
+        saved.text = text;
+        saved.state = *text;
+        auto const size = text->size();
+        return remember(std::move(saved), size);
+    }
+
+    auto remember(Saved saved, std::size_t bytes) -> Saved_Ptr {
         constexpr std::size_t least_decoded_bytes = 4096; // the tables of a summary, however few names are in them
-        cache_.insert(saved, (*object)->bytes.size() + least_decoded_bytes);
-        return saved;
+        auto const kept = std::make_shared<Saved const>(std::move(saved));
+        cache_.insert(kept, bytes + least_decoded_bytes);
+        return kept;
+    }
+
+    static auto parse_summary(std::string_view text) -> Result<Summary> {
+        Summary summary;
+        if (auto const merged = merge_state(text, summary); !merged)
+            return merged.error();
+        return summary;
+    }
+    /// What is shown of a summary whose saved form is in a text.
+    static auto parse_shown(std::string_view text, std::uint64_t version) -> Result<std::shared_ptr<Shown const>> {
+        if constexpr (is_large)
+            if (version > 1) {
+                auto answer = Shown::from_text(text);
+                if (!answer)
+                    return answer.error();
+                return std::make_shared<Shown const>(*std::move(answer));
+            }
+        auto summary = parse_summary(text);
+        if (!summary)
+            return summary.error();
+        return shown(std::make_shared<Summary const>(*std::move(summary)));
     }
 
     /// latest/current-{level}.json: a copy for those who read files, moved forward only.
@@ -587,10 +769,6 @@ class LETS_Aggregator {
         return answer;
     }
 
-    static auto shared(Summary summary) -> std::shared_ptr<Summary const> {
-        return std::make_shared<Summary const>(std::move(summary));
-    }
-
     static constexpr Put_Options until_sync{.durability = Durability::buffered};
 
     Storage& storage_;
@@ -604,6 +782,9 @@ class LETS_Aggregator {
     std::set<std::string> turns_;
     std::mutex latest_mutex_;
     std::map<Window_Type, Window_Position> latest_; ///< what is known to stand there, or to have been passed
+    std::mutex unpacker_mutex_;
+    Zstd_Unpacker unpacker_;
+    std::atomic<std::uint64_t> lost_states_{0};
     std::mutex open_mutex_;
     std::map<Base_Window, std::shared_ptr<Open_Half_Hour>> open_;
 };

@@ -31,15 +31,15 @@ concept EventFilter = std::default_initializable<F> && requires(F const& filter,
 };
 
 /// The answer to a question about a window of a local calendar, or about some events only.
-template <class Summary>
+template <class Shown>
 struct Local_Result {
     Local_Window window;
-    bool recorded = false;                  ///< some event was recorded in it, whether it was asked for or not
-    bool final = false;                     ///< closed and complete
-    Utc_Time computed_at;                   ///< of a final window: from when on these numbers hold; of an open one: now
-    std::uint64_t revision = 0;             ///< how many late marks it includes
-    std::uint64_t late_events = 0;          ///< of all events, whether they were asked for or not
-    std::shared_ptr<Summary const> summary; ///< never null
+    bool recorded = false;                ///< some event was recorded in it, whether it was asked for or not
+    bool final = false;                   ///< closed and complete
+    Utc_Time computed_at;                 ///< of a final window: from when on these numbers hold; of an open one: now
+    std::uint64_t revision = 0;           ///< how many late marks it includes
+    std::uint64_t late_events = 0;        ///< of all events, whether they were asked for or not
+    std::shared_ptr<Shown const> summary; ///< never null
 };
 
 /// Answers what the cascade has no windows for: windows of local calendars, and those of some events only. The question is
@@ -58,7 +58,8 @@ template <StorageBackend Storage, LogEvent Event, WindowSummary<Event> Summary, 
 class Question_Desk {
   public:
     using Aggregator = LETS_Aggregator<Storage, Event, Summary>;
-    using Answer = Local_Result<Summary>;
+    using Shown = Shown_Of<Summary>;
+    using Answer = Local_Result<Shown>;
 
     Question_Desk(Storage& storage, Event_Log<Storage>& log, Aggregator& aggregator)
         : storage_(storage), log_(log), aggregator_(aggregator) {}
@@ -81,10 +82,10 @@ class Question_Desk {
         // The newest first: that closes all others with it, where one after the other each would be closed by a write of
         // its own.
         for (auto window = windows.rbegin(); window != windows.rend(); ++window) {
-            auto found = answer({*window, zone, filter});
-            if (!found)
-                return found.error();
-            answers.push_back(*std::move(found));
+            auto answer = show({*window, zone, filter});
+            if (!answer)
+                return answer.error();
+            answers.push_back(*std::move(answer));
         }
         if (auto const synced = aggregator_.sync(); !synced)
             return synced.error();
@@ -124,18 +125,39 @@ class Question_Desk {
         Filter const& filter;
     };
 
+    /// An answer that can be merged with others.
+    using Part = Local_Result<Summary>;
+
     /// What stands in the place of a saved answer.
     struct Stored {
-        std::optional<Answer> answer;
+        std::optional<Part> answer;
         std::optional<Version> version; ///< nothing: no object is there
         bool is_of_another = false;     ///< the answer to another question that has the same hash
     };
 
-    auto answer(Question const& question) -> Result<Answer> {
+    /// The window of the cascade whose numbers are the answer, if there is one.
+    static auto window_of_cascade(Question const& question) -> std::optional<Window> {
+        return question.filter.empty() ? question.window.in_utc() : std::nullopt;
+    }
+
+    auto show(Question const& question) -> Result<Answer> {
         auto const& window = question.window;
-        if (question.filter.empty())
-            if (auto const same = window.in_utc())
-                return of(window, aggregator_.part(*same));
+        if (auto const same = window_of_cascade(question)) {
+            auto const found = aggregator_.part(*same);
+            if (!found)
+                return found.error();
+            return Answer{window,          found->recorded,    found->final,  found->computed_at,
+                          found->revision, found->late_events, found->summary};
+        }
+        auto const part = answer(question);
+        if (!part)
+            return part.error();
+        return Answer{window,         part->recorded,    part->final,         part->computed_at,
+                      part->revision, part->late_events, shown(part->summary)};
+    }
+
+    auto answer(Question const& question) -> Result<Part> {
+        auto const& window = question.window;
         bool const has_local_parts = window.type() > Window_Type::daily;
         Saved_Question const place(log_.paths(), window,
                                    has_local_parts ? std::string_view(question.zone.name()) : std::string_view(),
@@ -166,19 +188,7 @@ class Question_Desk {
         return build(question, place);
     }
 
-    static auto of(Local_Window const& window, Result<Window_Result<Summary>> result) -> Result<Answer> {
-        if (!result)
-            return result.error();
-        return Answer{window,
-                      result->recorded,
-                      result->final,
-                      result->computed_at,
-                      result->revision,
-                      result->late_events,
-                      std::move(result->summary)};
-    }
-
-    auto live(Question const& question) -> Result<Answer> {
+    auto live(Question const& question) -> Result<Part> {
         auto const [start, end] = question.window.half_hours();
         auto const late = log_.late_marks().state(start, end);
         if (!late)
@@ -186,13 +196,13 @@ class Question_Desk {
         auto const sum = sum_up(question);
         if (!sum)
             return sum.error();
-        return Answer{question.window, sum->recorded,     false,       log_.clock()->now(),
-                      late->revision,  late->late_events, sum->summary};
+        return Part{question.window, sum->recorded,     false,       log_.clock()->now(),
+                    late->revision,  late->late_events, sum->summary};
     }
 
     /// Builds and saves what is closed. Marks are counted before anything is listed, so that a mark which comes during the
     /// work leaves the result behind it, and never unnoticed.
-    auto build(Question const& question, Saved_Question const& place) -> Result<Answer> {
+    auto build(Question const& question, Saved_Question const& place) -> Result<Part> {
         auto const [start, end] = question.window.half_hours();
         constexpr int most_tries = 60;
         for (int tries = 0; tries < most_tries; ++tries) {
@@ -212,8 +222,10 @@ class Question_Desk {
             Saved_Answer_Head const head{late->revision,
                                          std::max({end + log_.settings().grace, late->newest_at, sum->computed_at}),
                                          late->late_events};
-            Answer const built{question.window, sum->recorded,    true,        head.computed_at,
-                               head.revision,   head.late_events, sum->summary};
+            if constexpr (LargeSummary<Summary, Event>)
+                sum->summary->settle();
+            Part const built{question.window, sum->recorded,    true,        head.computed_at,
+                             head.revision,   head.late_events, sum->summary};
             // Nothing costs little to find out again.
             if (!sum->recorded || stored->is_of_another)
                 return built;
@@ -251,16 +263,10 @@ class Question_Desk {
         auto const head = Saved_Answer_Head::read(*parsed, place.key());
         if (!head)
             return head.error();
-        auto summary = Summary::from_object(*parsed);
-        if (!summary)
-            return fail(summary.error().code, place.key().str() + ": " + summary.error().context);
-        stored.answer = Answer{window,
-                               true,
-                               true,
-                               head->computed_at,
-                               head->revision,
-                               head->late_events,
-                               std::make_shared<Summary const>(*std::move(summary))};
+        auto const summary = std::make_shared<Summary>();
+        if (auto const merged = merge_state((*object)->bytes, *summary); !merged)
+            return fail(merged.error().code, place.key().str() + ": " + merged.error().context);
+        stored.answer = Part{window, true, true, head->computed_at, head->revision, head->late_events, summary};
         return stored;
     }
 
@@ -271,14 +277,13 @@ class Question_Desk {
         Utc_Time computed_at = earliest_time; ///< newest of the parts
         std::shared_ptr<Summary> summary = std::make_shared<Summary>();
 
-        template <class Part>
-        void merge(Part const& part) {
+        /// Of a part whose numbers are merged.
+        template <class Status>
+        void count(Status const& part) {
             recorded = recorded || part.recorded;
             is_final = is_final && part.final;
-            if (!part.recorded)
-                return;
-            computed_at = std::max(computed_at, part.computed_at);
-            summary->merge(*part.summary);
+            if (part.recorded)
+                computed_at = std::max(computed_at, part.computed_at);
         }
     };
 
@@ -307,12 +312,28 @@ class Question_Desk {
         }
         Sum sum;
         for (auto const& [start, part] : parts) {
-            auto const found = answer({part, question.zone, question.filter});
-            if (!found)
-                return found.error();
-            sum.merge(*found);
+            if (auto const added = add({part, question.zone, question.filter}, sum); !added)
+                return added.error();
         }
         return sum;
+    }
+
+    auto add(Question const& question, Sum& sum) -> Result<void> {
+        if (auto const same = window_of_cascade(question))
+            return add(*same, sum);
+        auto const part = answer(question);
+        if (!part)
+            return part.error();
+        sum.count(*part);
+        sum.summary->merge(*part->summary);
+        return {};
+    }
+    auto add(Window const& window, Sum& sum) -> Result<void> {
+        auto const status = aggregator_.merge_part(window, *sum.summary);
+        if (!status)
+            return status.error();
+        sum.count(*status);
+        return {};
     }
 
     auto sum_cascade(Local_Window const& window) -> Result<Sum> {
@@ -320,17 +341,10 @@ class Question_Desk {
         if (!active)
             return active.error();
         Sum sum;
-        auto const add = [&](Window const& part) -> Result<void> {
-            auto const found = aggregator_.part(part);
-            if (!found)
-                return found.error();
-            sum.merge(*found);
-            return {};
-        };
         for (auto const& hour : *active) {
             bool const is_whole = hour.start() >= window.start() && hour.end() <= window.end();
             auto const half = Window::containing(Window_Type::half_hour, std::max(hour.start(), window.start()));
-            if (auto const added = add(is_whole ? hour : half); !added)
+            if (auto const added = add(is_whole ? hour : half, sum); !added)
                 return added.error();
         }
         return sum;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memfs_cache/core/json.hpp>
+#include <memfs_cache/core/bytes.hpp>
+#include <memfs_cache/core/error.hpp>
 #include <memfs_cache/lets/window.hpp>
 
 #include <compare>
@@ -12,16 +13,20 @@
 
 namespace memfs_cache {
 
-/// The answer to a question about one window.
-template <class Summary>
-struct Window_Result {
+/// Which window an answer is about, and what the answer is worth.
+struct Window_Status {
     Window window;
     bool recorded = false;      ///< some event was recorded in it; false is "nothing known", not "zero measured"
     bool final = false;         ///< closed, complete, and saved
     Utc_Time computed_at;       ///< of a final window: from when on these numbers hold; of an open one: now
     std::uint64_t revision = 0; ///< how many late marks it includes
     std::uint64_t late_events = 0;
-    std::shared_ptr<Summary const> summary; ///< never null
+};
+
+/// The answer to a question about one window.
+template <class Shown>
+struct Window_Result : Window_Status {
+    std::shared_ptr<Shown const> summary; ///< never null
 };
 
 /// The members that every saved window begins with, whatever it sums up.
@@ -31,11 +36,47 @@ struct Saved_Window_Head {
     std::uint64_t revision = 0;
     Utc_Time computed_at;
     std::uint64_t late_events = 0;
-    std::string sources; ///< `"covers":{...}` of a half-hour, `"children":{...}` of every other level
+    std::string sources;       ///< `"covers":{...}` of a half-hour, `"children":{...}` of every other level
+    std::uint64_t version = 1; ///< of the form: 1 is a summary as it is, 2 an answer and a state
 
     /// Appends `{"v":1,...,` up to and with the comma before the summary's own members.
     void append_to(std::string& out) const;
+    [[nodiscard]] auto status() const -> Window_Status {
+        return {window, true, true, computed_at, revision, late_events};
+    }
 };
+
+/// What is saved of a window: its file, and the one beside it if the state is too large to stand in the first.
+struct Saved_Window_Texts {
+    Bytes window;
+    std::string state_file; ///< its name, which follows from what it holds; "" if there is none
+    Bytes state;            ///< before it is compressed
+};
+inline constexpr std::size_t most_window_bytes = 64 << 10;
+inline constexpr std::size_t most_inline_state_bytes = 32 << 10;
+inline constexpr std::size_t most_state_bytes = 1 << 30; ///< beyond that it is damage
+
+/// @param  head    sources that are long go to the state, so that the window stays within `most_window_bytes`
+/// @param  answer  members, at most `most_answer_bytes`
+/// @param  state   members
+[[nodiscard]] auto saved_window_texts(Saved_Window_Head head, std::string_view answer, std::string_view state)
+    -> Saved_Window_Texts;
+/// How the names of state files of a window begin, as Window::file().
+[[nodiscard]] auto state_files_of(Window const& window) -> std::string;
+
+/// What the file of a saved window says; views into its text.
+struct Saved_Window_View {
+    Saved_Window_Head head;
+    std::string_view state;      ///< the object that holds the state; of version 1 the whole text
+    std::string_view state_file; ///< the file beside it that holds the state instead; else ""
+};
+
+/// Reads the common members of a saved window and checks that it is the window asked for.
+/// @param  newest_version  that its owner can read
+/// @return nothing if the text is not even one object: what a loss of power left of it
+/// @errors corrupt_data
+[[nodiscard]] auto read_saved_window(std::string_view text, Window const& window, std::uint64_t newest_version)
+    -> Result<std::optional<Saved_Window_View>>;
 
 /// Which answer about which window of its level a saved window is: later windows and higher revisions are greater.
 struct Window_Position {
@@ -48,10 +89,5 @@ struct Window_Position {
     [[nodiscard]] static auto read(std::string_view text, Window_Type type) -> std::optional<Window_Position>;
     friend auto operator<=>(Window_Position const&, Window_Position const&) = default;
 };
-
-/// Reads the common members of a saved window and checks that it is the window asked for.
-/// @errors corrupt_data
-[[nodiscard]] auto read_saved_head(boost::json::object const& object, Window const& window)
-    -> Result<Saved_Window_Head>;
 
 } // namespace memfs_cache

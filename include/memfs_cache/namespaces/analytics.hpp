@@ -270,6 +270,7 @@ class Analytics {
                  {"without_visitor", without_visitor_.load(std::memory_order_relaxed)},
                  {"failed_flushes", counts.failed_flushes},
                  {"waiting_bytes", counts.waiting_bytes},
+                 {"rebuilt_states", aggregator_.lost_states()},
                  {"last_problem", counts.last_problem}}};
     }
     /// For imports and tests: the log below.
@@ -342,18 +343,18 @@ class Analytics {
         return Window::parse(*type, key);
     }
 
-    auto shown(Result<Window_Result<Analytics_Summary>> const& result) -> Result<Window_Summary> {
+    auto shown(Result<Window_Result<Analytics_Answer>> const& result) -> Result<Window_Summary> {
         if (!result)
             return result.error();
         return Window_Summary::from(*result, log_->settings().salt_period);
     }
 
-    auto shown(Local_Result<Analytics_Summary> const& result) const -> Window_Summary {
+    auto shown(Local_Result<Analytics_Answer> const& result) const -> Window_Summary {
         auto const& window = result.window;
-        auto summary =
-            Window_Summary::from({Window::containing(window.type(), window.start()), result.recorded, result.final,
-                                  result.computed_at, result.revision, result.late_events, result.summary},
-                                 log_->settings().salt_period);
+        auto summary = Window_Summary::from({{Window::containing(window.type(), window.start()), result.recorded,
+                                              result.final, result.computed_at, result.revision, result.late_events},
+                                             result.summary},
+                                            log_->settings().salt_period);
         summary.window_start = window.start();
         summary.window_end = window.end();
         summary.window_key = window.key();

@@ -27,8 +27,9 @@ struct Verify_Report {
     std::uint64_t events = 0;
     std::uint64_t cost_days = 0;
     std::uint64_t windows = 0; ///< saved ones that hold exactly what their events or days make
-    std::uint64_t windows_due =
-        0; ///< that late events or revised days have overtaken; built again when they are asked for
+    /// That late events or revised days have overtaken; built again when they are asked for.
+    std::uint64_t windows_due = 0;
+    std::uint64_t windows_older = 0;   ///< in the form of an older version: read, but not compared
     std::uint64_t unknown_windows = 0; ///< of handlers that this program does not know; not compared
 
     std::vector<Store_Problem> problems; ///< the first thousand

@@ -358,6 +358,63 @@ auto first_read_of_a_final_window() -> Sides {
             }};
 }
 
+/// Days whose windows are saved, each with all of its traffic in one half-hour.
+struct Saved_Days {
+    Saved_Days(std::string_view first, int days, Traffic traffic, std::size_t requests_a_day) : disk(0) {
+        auto const start = Window::parse(Window_Type::daily, first).value().start();
+        disk.site.clock->set(start + std::chrono::days(days + 40));
+        for (int day = 0; day < days; ++day)
+            for (std::size_t i = 0; i < requests_a_day; ++i) {
+                auto request = traffic.request(i);
+                request.timestamp = start + std::chrono::days(day) + std::chrono::hours(12);
+                require(disk.site.analytics->record_view(request).has_value(), "a request was not recorded");
+            }
+        disk.site.analytics->flush().value();
+    }
+    void ask(std::string_view type, std::string_view key) {
+        auto const answer = disk.site.analytics->aggregation(type, key).value();
+        require(answer.final && answer.recorded, "the window is not final");
+        keep(answer);
+    }
+    /// Removes what was saved of a level, states too.
+    void forget(std::string const& level) {
+        std::filesystem::remove_all(disk.folder.path() / "store/cache/analytics/data/aggregations" / level);
+    }
+
+    Disk_Site disk;
+};
+
+/// A window that is built from saved ones of another level. Nothing is kept in memory between two questions.
+auto parent_of_saved_days(std::shared_ptr<Saved_Days> const& days,
+                          std::string type,
+                          std::string key,
+                          std::vector<std::string> const& forgotten,
+                          std::string const& children) -> Sides {
+    days->ask(type, key);
+    return {[=](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i) {
+                    for (auto const& level : forgotten)
+                        days->forget(level);
+                    days->ask(type, key);
+                }
+            },
+            [days, files = days->disk.files("/" + children + "/")](std::size_t operations) {
+                for (std::size_t i = 0; i < operations; ++i)
+                    for (auto const& file : files)
+                        keep(read_file(file));
+            }};
+}
+
+auto year_of_saved(std::vector<std::string> const& forgotten, std::string const& children) -> Sides {
+    return parent_of_saved_days(std::make_shared<Saved_Days>("2025-01-01", 365, Traffic(2'000, 700), 5'000), "yearly",
+                                "2025", forgotten, children);
+}
+
+auto busy_month_of_saved_days() -> Sides {
+    return parent_of_saved_days(std::make_shared<Saved_Days>("2025-01-01", 31, Traffic(20'000, 10'000), 40'000),
+                                "monthly", "2025-01", {"monthly"}, "daily");
+}
+
 } // namespace
 
 auto analytics_rows() -> Rows {
@@ -371,7 +428,14 @@ auto analytics_rows() -> Rows {
         {"open of a store of 1,000,000 events, disk", "the folder alone", open_a_large_store},
         {"warm final window, 500 paths, 700 visitors", "stat", [] { return warm_final_window(500, 700); }},
         {"warm final window, 2,000 paths, 4,000 visitors", "stat", [] { return warm_final_window(2'000, 4'000); }},
-        {"final window from disk, 500 paths, 700 visitors", "read", first_read_of_a_final_window}};
+        {"final window from disk, 500 paths, 700 visitors", "read", first_read_of_a_final_window},
+        {"saved year from disk, 2,000 paths, 700 visitors a day", "read", [] { return year_of_saved({}, "yearly"); }},
+        {"year from 12 saved months of it", "read them", [] { return year_of_saved({"yearly"}, "monthly"); }},
+        {"year from 365 saved days of it", "read them",
+         [] {
+             return year_of_saved({"yearly", "monthly"}, "daily");
+         }},
+        {"month from 31 saved days, 20,000 paths, 10,000 visitors", "read them", busy_month_of_saved_days}};
 }
 
 } // namespace memfs_cache::bench

@@ -82,10 +82,15 @@ TEST_SUITE("namespaces/hostile windows") {
                                                      boost::json::object{{"/p0", UINT64_MAX}},
                                                      boost::json::object{{"/p0", INT64_MAX}},
                                                      boost::json::object{{"/p0", -1}}};
-        for (auto const& member : good)
+        std::vector<std::pair<bool, std::string>> members; // of the state, or of the window
+        for (bool const of_state : {false, true})
+            for (auto const& member : of_state ? good.at("state").as_object() : good)
+                members.emplace_back(of_state, std::string(member.key()));
+        members.emplace_back(false, "state_file");
+        for (auto const& [of_state, name] : members)
             for (auto const& value : values) {
                 auto changed = good;
-                changed[member.key()] = value;
+                (of_state ? changed.at("state").as_object() : changed)[name] = value;
                 auto const text = boost::json::serialize(changed);
                 CAPTURE(text);
                 site.put(first_half, text);
@@ -98,10 +103,29 @@ TEST_SUITE("namespaces/hostile windows") {
                     .value();
                 ask_everything(site);
                 auto doubled = site.text(second_half);
-                doubled.insert(1, "\"" + std::string(member.key()) + "\":" + boost::json::serialize(value) + ",");
+                doubled.insert(1, "\"" + name + "\":" + boost::json::serialize(value) + ",");
                 site.put(first_half, doubled);
                 ask_everything(site);
             }
+    }
+
+    TEST_CASE("a saved window that names a file elsewhere as its state is refused, and that file is not touched") {
+        Closed_Hour site;
+        auto const good = boost::json::parse(site.text(first_half)).as_object();
+        std::string const secret = "cache/analytics/data/salts/2026-02-13.json";
+        auto const salt = site.text(secret);
+        for (auto const* const name : {"../../../../../salts/2026-02-13.json", "/etc/passwd", "..", "14-00.json",
+                                       "14-00.state-.zst", "14-30.state-0123456789abcdef.zst",
+                                       "14-00.state-0123456789abcdeF.zst", "14-00.state-0123456789abcdef.zst/"}) {
+            CAPTURE(name);
+            auto changed = good;
+            changed.erase("state");
+            changed["state_file"] = name;
+            site.put(first_half, boost::json::serialize(changed));
+            CHECK(site->aggregation("hourly", "2026-02-13T14").error().code == Errc::corrupt_data);
+            CHECK(site->aggregation("30min", "2026-02-13T14:00").error().code == Errc::corrupt_data);
+            CHECK(site.text(secret) == salt);
+        }
     }
 
     TEST_CASE("a saved window with any bytes changed is an error that names the file, numbers, or built again") {
@@ -128,9 +152,10 @@ TEST_SUITE("namespaces/hostile windows") {
         Closed_Hour site;
         for (auto const& path : {first_half, second_half}) {
             auto changed = boost::json::parse(site.text(path)).as_object();
-            changed["durations_us"] = {{"bins", {{"0", INT64_MAX / 2 + 200}}}};
-            changed["total_requests"] = INT64_MAX;
-            changed["paths"] = {{"/p0", INT64_MAX}};
+            auto& state = changed.at("state").as_object();
+            state["durations_us"] = {{"bins", {{"0", INT64_MAX / 2 + 200}}}};
+            state["total_requests"] = INT64_MAX;
+            state["paths"] = {{"/p0", INT64_MAX}};
             site.put(path, boost::json::serialize(changed));
         }
         auto const hour = site->aggregation("hourly", "2026-02-13T14").value();

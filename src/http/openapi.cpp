@@ -111,6 +111,12 @@ auto operation(Route const& route) -> json::object {
     }
     if (route.sink)
         result["requestBody"] = {{"content", {{"application/octet-stream", json::object()}}}};
+    if (!route.body_types.empty()) {
+        json::object types;
+        for (auto const& type : route.body_types)
+            types[type] = json::object{};
+        result["requestBody"] = json::object{{"required", true}, {"content", std::move(types)}};
+    }
     result["responses"] = std::move(responses);
     if (route.access == Access::with_key) {
         result["security"] =

@@ -202,7 +202,7 @@ class Careless_Storage {
         auto bytes = Bytes();
         Saved_Window_Head{"model", Window::from_file(file).value(), 0, earliest_time, 0, R"("covers":{})"}.append_to(
             bytes);
-        Test_Summary::from_object(partial.state).value().append_members(bytes);
+        Test_Summary::from_object(parse_object(partial.state, "partial").value()).value().append_members(bytes);
         return inner_.put(Storage_Key(key.substr(0, at) + "aggregations/" + file), bytes + "}", Precondition::none());
     }
 

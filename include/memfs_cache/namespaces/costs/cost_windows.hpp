@@ -2,7 +2,7 @@
 #pragma once
 
 #include <memfs_cache/core/json.hpp>
-#include <memfs_cache/lets/saved_window.hpp>
+#include <memfs_cache/lets/concepts.hpp>
 #include <memfs_cache/namespaces/costs/cost_days.hpp>
 #include <memfs_cache/namespaces/costs/cost_summary.hpp>
 
@@ -136,13 +136,9 @@ class Cost_Windows {
         }
         [[nodiscard]] auto answer(Utc_Time now) const -> Answer {
             bool const is_final = is_final_at(now);
-            return {head.window,
-                    !summary.by_day.empty(),
-                    is_final,
-                    is_final ? head.computed_at : now,
-                    head.revision,
-                    0,
-                    std::make_shared<Cost_Summary const>(summary)};
+            return {
+                {head.window, !summary.by_day.empty(), is_final, is_final ? head.computed_at : now, head.revision, 0},
+                std::make_shared<Cost_Summary const>(summary)};
         }
         [[nodiscard]] auto text() const -> std::string {
             std::string out;
@@ -174,18 +170,16 @@ class Cost_Windows {
             auto const object = parse_object(text, key.str());
             if (!object)
                 return object.error();
-            auto const view = read_saved_window(text, window, 1);
+            auto const view = read_saved_window(text, window, saved_form<Cost_Summary, Cost_Day>);
             if (!view)
                 return view.error();
-            auto const& head = (**view).head;
+            auto const& head = (*view)->head; // it is an object, so there is one
             auto summary = Cost_Summary::from_object(*object);
             if (!summary)
                 return fail(summary.error().code, key.str() + ": " + summary.error().context);
             Member_Reader reader(*object);
-            Saved saved{{window, true, true, head.computed_at, head.revision, 0,
-                         std::make_shared<Cost_Summary const>(*std::move(summary))},
-                        {},
-                        std::move(version)};
+            Saved saved{
+                {head.status(), std::make_shared<Cost_Summary const>(*std::move(summary))}, {}, std::move(version)};
             for (auto const& day : reader.object("days")) {
                 auto const date = parse_cost_date(std::string_view(day.key()));
                 auto const* const nonce = day.value().if_string();

@@ -103,12 +103,6 @@ auto operation(Route const& route) -> json::object {
         result["parameters"] = std::move(parameters);
     if (!route.body.empty())
         result["requestBody"] = request_body(route.body);
-    if (!route.body_types.empty()) {
-        json::object accepted;
-        for (auto const& type : route.body_types)
-            accepted[type] = json::object{};
-        result["requestBody"] = json::object{{"required", true}, {"content", std::move(accepted)}};
-    }
     if (route.sink)
         result["requestBody"] = {{"content", {{"application/octet-stream", json::object()}}}};
     if (!route.body_types.empty()) {

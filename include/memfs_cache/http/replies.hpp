@@ -36,27 +36,6 @@ namespace memfs_cache {
 /// The parameter or member that an error is about: what is said of an argument begins with its name. "" for other errors.
 [[nodiscard]] auto member_at_fault(Error const& error) -> std::string_view;
 
-/// What was asked for, or the error with the member that it is about.
-/// @param result  of something that shows itself as JSON
-template <class T>
-[[nodiscard]] auto reply_with(Result<T> const& result, int status = 200) -> Response {
-    return result ? json_reply(result->to_json(), status)
-                  : error_reply(result.error(), member_at_fault(result.error()));
-}
-
-/// The same for many of them, as an array under a name.
-template <class List>
-[[nodiscard]] auto list_reply(std::string_view name, Result<List> const& result) -> Response {
-    if (!result)
-        return error_reply(result.error());
-    boost::json::array list;
-    for (auto const& item : *result)
-        list.push_back(item.to_json());
-    boost::json::object body;
-    body[name] = std::move(list);
-    return json_reply(body);
-}
-
 /// 413: a body is longer than it may be.
 /// @param  option  that sets the limit; "" if none does
 [[nodiscard]] auto body_too_large(std::uint64_t limit_bytes, std::string_view option = {}) -> Response;

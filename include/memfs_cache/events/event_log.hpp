@@ -201,11 +201,12 @@ class Event_Log {
         return purge_marks_.find(window);
     }
     /// As Purge_Marks::windows.
-    /// Cost    one list; nothing for ranges that are too young
-    [[nodiscard]] auto purged_windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
+    /// Cost    likewise; nothing for ranges that are too young
+    [[nodiscard]] auto purged_windows(Utc_Time start, Utc_Time end, bool days_only = false) const
+        -> Result<std::vector<Base_Window>> {
         if (clock_->now() < start + Base_Window::length + fresh_for)
             return std::vector<Base_Window>();
-        return purge_marks_.windows(start, end);
+        return purge_marks_.windows(start, end, days_only);
     }
     [[nodiscard]] auto purge_marks() noexcept -> Purge_Marks<Storage>& { return purge_marks_; }
     [[nodiscard]] auto clock() const noexcept -> Clock_Ptr const& { return clock_; }

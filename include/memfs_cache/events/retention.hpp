@@ -62,10 +62,11 @@ class Purge_Marks {
         return found == mark->windows.end() ? std::nullopt : std::optional(found->second);
     }
 
-    /// Half-hours in [start, end) of which something was purged, in order; of whole days within the range the first one
-    /// alone.
-    /// Cost    one list, usually empty; a get for a day that the range begins or ends in
-    [[nodiscard]] auto windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
+    /// Half-hours in [start, end) of which something was purged, in order.
+    /// @param  days_only  of a day that lies whole in the range the first half-hour, in place of those that were purged
+    /// Cost    one list, usually empty, and a get for each day; with `days_only` for the first and the last one
+    [[nodiscard]] auto windows(Utc_Time start, Utc_Time end, bool days_only = false) const
+        -> Result<std::vector<Base_Window>> {
         std::vector<Base_Window> found;
         auto const prefix = paths_.purged_prefix();
         List_Query query{prefix, prefix + date_text(std::max(start, earliest_time), '/'), 1000}; // before its .json
@@ -80,7 +81,7 @@ class Purge_Marks {
                 if (*day >= end)
                     return found;
                 bool const is_whole = *day >= start && *day + std::chrono::hours(24) <= end;
-                if (is_whole && end - start > std::chrono::hours(24)) {
+                if (is_whole && days_only) {
                     found.push_back(Base_Window::containing(*day));
                     continue;
                 }

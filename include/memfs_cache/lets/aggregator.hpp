@@ -213,7 +213,7 @@ class LETS_Aggregator {
             return marked.error();
         for (auto const base : *marked)
             starts.insert(Window::containing(type, base.start()).start());
-        auto const purged = log_.purged_windows(start, end);
+        auto const purged = log_.purged_windows(start, end, type >= Window_Type::daily);
         if (!purged)
             return purged.error();
         for (auto const base : *purged)

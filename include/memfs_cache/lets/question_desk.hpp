@@ -391,7 +391,7 @@ class Question_Desk {
             sum.computed_at = std::max(sum.computed_at, state.newest_at);
         }
         // Asked behind the reading: what a purge deletes it has written down before.
-        auto const purged = log_.purged_windows(start, end);
+        auto const purged = log_.purged_windows(start, end, true);
         if (!purged)
             return purged.error();
         if (!purged->empty())

@@ -45,7 +45,7 @@ TEST_SUITE("events/retention") {
         }
     }
 
-    TEST_CASE("purged half-hours are found by range, of whole days between others the first one alone") {
+    TEST_CASE("purged half-hours are found by range; where only days are asked for, whole ones are not read") {
         World world;
         auto const paths = log_paths();
         Purge_Marks<World::Store> marks(world.store, paths);
@@ -59,7 +59,11 @@ TEST_SUITE("events/retention") {
               std::vector{window("2026-02-13T14:00"), window("2026-02-13T14:30")});
         CHECK(found("2026-02-13T14:30", "2026-02-13T15:00") == std::vector{window("2026-02-13T14:30")});
         CHECK(found("2026-02-01T00:00", "2026-03-01T00:00") ==
+              std::vector{window("2026-02-13T14:00"), window("2026-02-13T14:30"), window("2026-02-14T09:00")});
+        auto const reads = world.memory.counters().reads;
+        CHECK(marks.windows(at("2026-02-01T00:00"), at("2026-03-01T00:00"), true).value() ==
               std::vector{window("2026-02-13T00:00"), window("2026-02-14T00:00")});
+        CHECK(world.memory.counters().reads == reads);
         CHECK(found("2026-02-13T15:00", "2026-02-14T09:00").empty());
     }
 

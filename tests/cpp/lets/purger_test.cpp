@@ -44,7 +44,7 @@ struct World {
     struct Process {
         explicit Process(World& world)
             : log(Log::open(world.store, world.paths, world.clock, options(world)).value()),
-              aggregator(world.store, *log), world_(world) {}
+              aggregator(world.store, *log) {}
 
         auto try_record(std::string const& minute, std::string const& name) -> Result<void> {
             Test_Event const event{at(minute), name};
@@ -70,7 +70,6 @@ struct World {
             options.new_writer_id = [&world] { return to_hex(world.writers++); };
             return options;
         }
-        World& world_;
     };
     std::uint64_t writers = 1;
 

@@ -180,6 +180,8 @@ class Cache_Service {
                              std::optional<Retention_Policy> const& policy = std::nullopt,
                              std::string const& by = {}) -> Result<std::map<std::string, Purge_Report>> {
         Purge_Options const options{policy.value_or(options_.retention), dry_run, by};
+        if (auto const sound = options.policy.validate(); !sound)
+            return sound.error();
         return of_each<Purge_Report>(ns, [&](auto& handler) { return handler.purge(options); });
     }
     /// Builds the saved windows of a namespace again that touch [start, end).

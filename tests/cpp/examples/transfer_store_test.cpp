@@ -190,6 +190,19 @@ TEST_SUITE("examples/transfer_store") {
         CHECK(house.get(id).download_count == 10);
     }
 
+    TEST_CASE("a download that is settled again, as its answer was lost and others wrote meanwhile, counts once") {
+        Transfer unlimited;
+        CHECK(unlimited.settle("a", true));
+        CHECK(unlimited.settle("b", true));
+        CHECK_FALSE(unlimited.settle("a", true));
+        CHECK_FALSE(unlimited.settle("c", false));
+        CHECK(unlimited.download_count == 2);
+        for (int i = 0; i < 100; ++i)
+            CHECK(unlimited.settle(std::to_string(i), true));
+        CHECK(unlimited.counted.size() == 32); // and no more, however many there are
+        CHECK(unlimited.download_count == 102);
+    }
+
     TEST_CASE("downloads without a limit count once each, also when answers of the storage are lost") {
         auto const seed = testing::seed_of_run();
         CAPTURE(seed);

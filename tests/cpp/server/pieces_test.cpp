@@ -168,7 +168,7 @@ class Gate {
             opened_.set_value();
     }
     [[nodiscard]] auto wait() const -> std::function<void(std::size_t)> {
-        return [waited = waited_](std::size_t) { waited.wait(); };
+        return [waited = waited_](std::size_t) { waited.wait_for(1min); };
     }
 
   private:
@@ -384,7 +384,6 @@ TEST_SUITE("server/pieces") {
         book->at_piece = gate.wait();
         Server_Options options;
         options.threads = 1;
-        options.idle_timeout = options.request_timeout = 50ms; // for clients: what storages take is not theirs
         options.handler_may_wait = [](Request const& request) { return request.target == "/wait"; };
         Fixture fixture(
             [&](Request const& request) {
@@ -399,15 +398,30 @@ TEST_SUITE("server/pieces") {
         out_of.send("GET /source HTTP/1.1\r\nHost: test\r\n\r\n");
         Rude_Client waiting(fixture.port());
         waiting.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n");
-        for (int i = 0; i < 20; ++i) {
-            CHECK(Rude_Client(fixture.port()).get("/quick").body == "GET ");
-            std::this_thread::sleep_for(10ms);
-        }
+        for (int i = 0; i < 20; ++i)
+            REQUIRE(Rude_Client(fixture.port()).get("/quick").body == "GET ");
         CHECK(book->finished == 0);
         gate.open();
         CHECK(into.receive().body == "took 0123456789abc");
         CHECK(out_of.receive().body == bytes_of_source(25));
         CHECK(waiting.receive().body == "GET ");
+    }
+
+    TEST_CASE("what a storage takes is not taken from the time of the client") {
+        Gate gate;
+        auto const book = std::make_shared<Book>();
+        book->at_piece = gate.wait();
+        Server_Options options;
+        options.idle_timeout = options.request_timeout = 1s;
+        Fixture fixture(echo, with_sinks(book, {}, options));
+        Rude_Client client(fixture.port());
+        client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 13\r\n\r\n0123456789");
+        std::this_thread::sleep_for(1100ms); // more than clients have
+        gate.open();
+        wait_until([&] { return book->all_pieces().size() == 1; });
+        std::this_thread::sleep_for(300ms); // so that the server looks at the time once more
+        client.send("abc");
+        CHECK(client.receive().body == "took 0123456789abc");
     }
 
     TEST_CASE("a body in pieces has the more time the more of it has come, and only as much") {

@@ -110,6 +110,45 @@ void close_within(std::shared_ptr<Cache> const& cache, double seconds) {
     });
 }
 
+/// What a purge or a rebuild did, of each namespace.
+template <class Reports>
+auto to_dict_of_reports(Reports const& reports) -> py::dict {
+    py::dict all;
+    for (auto const& [name, report] : reports)
+        all[py::str(name)] = to_python(report.to_json());
+    return all;
+}
+
+auto purge(Service const& service,
+           std::optional<std::string> const& ns,
+           bool dry_run,
+           std::optional<Whole> raw_days,
+           std::optional<Whole> windows_days,
+           std::string const& by) -> py::dict {
+    auto policy = service.cache->options().retention;
+    auto const days = [](Whole given, char const* what) { return static_cast<int>(at_least(0, given, what)); };
+    if (raw_days)
+        policy.raw_days = days(*raw_days, "raw_days");
+    if (windows_days)
+        policy.windows_days = days(*windows_days, "windows_days");
+    auto const only = ns ? std::optional<std::string_view>(*ns) : std::nullopt;
+    return to_dict_of_reports(waiting([&] { return service.cache->purge(only, dry_run, policy, by); }));
+}
+
+auto hold(Service const& service,
+          std::string const& ns,
+          std::string const& name,
+          std::string const& reason,
+          std::optional<Time> start,
+          std::optional<Time> end) -> void {
+    Hold const wanted{name, reason, start ? start->value : earliest_time, end ? end->value : latest_time,
+                      service.cache->clock()->now()};
+    waiting([&]() -> Result<void> {
+        auto holds = service.cache->holds(ns);
+        return holds ? holds->set(wanted) : holds.error();
+    });
+}
+
 } // namespace
 
 void register_service(py::module_& module) {
@@ -162,6 +201,58 @@ void register_service(py::module_& module) {
         .def(
             "close", [](Service const& service) { waiting([&] { return service.cache->close(); }); },
             "Flushes, and refuses what comes later with Closed; what is stored can still be asked for.")
+        .def("purge", &purge, "namespace"_a = py::none(), "dry_run"_a = false, "raw_days"_a = py::none(),
+             "windows_days"_a = py::none(), "by"_a = std::string(),
+             R"(Deletes raw events with their salts, and windows, that are old enough; safe from a scheduler.
+
+namespace: one alone. dry_run: deletes nothing and gives the same. raw_days, windows_days: 0 for ever; without them those
+of the service, 90 and 0. by: who asks, for the record in the store. Gives {namespace: report}. What all windows that
+count it do not hold yet, what came within a day and what is held stays, and the report says why.)")
+        .def(
+            "rebuild",
+            [](Service const& service, std::string const& ns, Time start, Time end, bool dry_run) {
+                auto const report =
+                    waiting([&] { return service.cache->rebuild(ns, start.value, end.value, dry_run); });
+                return to_python(report.to_json());
+            },
+            "namespace"_a, "start"_a, "end"_a, "dry_run"_a = false,
+            "Builds the saved windows again that touch [start, end), but for those whose raw events were purged.")
+        .def(
+            "refresh_due",
+            [](Service const& service, Whole limit) {
+                auto const most = at_least(1, limit, "limit");
+                auto const report = waiting([&] { return service.cache->refresh_due(most); });
+                py::dict told;
+                told["rebuilt"] = report.rebuilt;
+                told["more"] = report.more;
+                return told;
+            },
+            "limit"_a = Whole{1000},
+            "Builds saved windows again that late events have overtaken, of all namespaces; for a scheduler.")
+        .def("hold", &hold, "namespace"_a, "name"_a, "reason"_a, "start"_a = py::none(), "end"_a = py::none(),
+             "Keeps what lies in windows of [start, end) from being purged, whoever purges, until it is released.")
+        .def(
+            "release_hold",
+            [](Service const& service, std::string const& ns, std::string const& name) {
+                return waiting([&]() -> Result<bool> {
+                    auto holds = service.cache->holds(ns);
+                    return holds ? holds->release(name) : holds.error();
+                });
+            },
+            "namespace"_a, "name"_a, "Gives whether there was such a hold.")
+        .def(
+            "holds",
+            [](Service const& service, std::string const& ns) {
+                auto const all = waiting([&]() -> Result<std::vector<Hold>> {
+                    auto holds = service.cache->holds(ns);
+                    return holds ? holds->list() : holds.error();
+                });
+                py::list told;
+                for (auto const& one : all)
+                    told.append(to_python(one.to_object()));
+                return told;
+            },
+            "namespace"_a, "The holds of a namespace.")
         .def(
             "_closer",
             [](Service const& service, double seconds) {

@@ -67,7 +67,7 @@ struct Run {
     void play(Asker& asker) {
         record(asker, "2026-02-13T14:00", "a");
         record(asker, "2026-02-13T14:30", "b");
-        record(asker, "2026-02-13T15:10", "c" + std::string(600, 'x'));
+        record(asker, "2026-02-13T15:10", "c" + std::string(Name_Counts::longest_name_bytes - 1, 'x'));
         asker.clock->set(at("2026-02-14T00:40"));
         ask(asker);
         record(asker, "2026-02-13T14:05", "late");
@@ -99,6 +99,13 @@ auto recount(Log const& log) -> std::map<std::string, std::uint64_t> {
     return names;
 }
 
+auto in_words(std::map<std::string, std::uint64_t> const& names) -> std::string {
+    std::string words;
+    for (auto const& [name, times] : names)
+        words.append(name).append(" ").append(std::to_string(times)).append(" times, ");
+    return words + std::to_string(names.size()) + " names";
+}
+
 /// Asks for the day and for the hours and half-hours with events, and compares with a recount.
 auto broken_answers(Asker& asker) -> std::string {
     auto const names = recount(*asker.log);
@@ -109,7 +116,7 @@ auto broken_answers(Asker& asker) -> std::string {
     for (auto const& [name, times] : answer->summary->names.top(100))
         answered[std::string(name)] = times;
     if (answered != names)
-        return "the day has " + std::to_string(answered.size()) + " names, the log " + std::to_string(names.size());
+        return "the day has " + in_words(answered) + ", the log " + in_words(names);
     for (auto const type : {Window_Type::hourly, Window_Type::half_hour}) {
         std::uint64_t total = 0;
         for (auto window = Window::containing(type, at("2026-02-13T14:00")); window.start() < at("2026-02-13T16:00");

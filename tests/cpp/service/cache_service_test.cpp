@@ -266,7 +266,7 @@ TEST_SUITE("service/cache_service") {
         Service cache(Any_Storage(Storage_Memory()), options());
         CHECK(cache.setup_namespaces());
         CHECK(cache.setup_namespaces());
-        CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "tokens"});
+        CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens"});
         Watched store;
         store.watched->promised.conditional_put = false;
         Service without(store.handle(), options());

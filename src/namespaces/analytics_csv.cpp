@@ -100,10 +100,18 @@ auto to_csv(Window_Summary const& summary) -> std::string {
     line("dimension", "name", "value");
     auto const object = summary.to_json();
     each_scalar(object, [&](std::string_view name, boost::json::value const& value) { line("summary", name, value); });
-    for (auto const& [dimension, rows] : object)
-        if (auto const* const counts = rows.if_object())
-            for (auto const& [name, count] : *counts)
-                line({dimension.data(), dimension.size()}, {name.data(), name.size()}, count);
+    for (auto const& [dimension, rows] : object) {
+        auto const* const members = rows.if_object();
+        if (members == nullptr)
+            continue;
+        for (auto const& [name, value] : *members)
+            if (value.is_object()) // what is known of all names of a dimension
+                each_scalar(value.get_object(), [&](std::string_view what, boost::json::value const& number) {
+                    line({dimension.data(), dimension.size()}, std::string(name).append(".").append(what), number);
+                });
+            else
+                line({dimension.data(), dimension.size()}, {name.data(), name.size()}, value);
+    }
     return table.take();
 }
 

@@ -182,6 +182,8 @@ def test_a_table_holds_the_numbers_of_the_json(filled):
     for dimension, name, value in lines[1:]:
         counts[dimension].append((name, value))
     assert dict(counts["summary"])["total_requests"] == str(day["total_requests"])
+    assert dict(counts["dimensions"])["paths.total"] == str(day["dimensions"]["paths"]["total"])
+    assert dict(counts["exact"])["paths"] == "true"
     for dimension in ("top_paths", "status_codes", "methods"):
         assert counts[dimension] == [(name, str(value)) for name, value in day[dimension].items()]
 

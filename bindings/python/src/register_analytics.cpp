@@ -165,7 +165,7 @@ auto series_of(Analytics_Handle const& self,
     py::list rows;
     for (auto const& row : waiting([&] { return self.analytics->series(question); }).rows)
         rows.append(to_answer("Series_Row", row.to_json()));
-    return std::move(rows);
+    return rows;
 }
 
 } // namespace

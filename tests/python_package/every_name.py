@@ -215,10 +215,10 @@ def main(folder: str) -> None:
             for use in (hashes, entries, analytics, tokens, costs):
                 use(cache)
             cache.flush()
-            cache.hold("analytics", "court", "asked", start=NOON, end=NOON + 1)
+            cache.hold("analytics", "court", "asked", start=NOON, end=None)
             assert cache.holds("analytics") and cache.release_hold("analytics", "court")
             assert cache.purge(namespace=None, dry_run=True, raw_days=1, windows_days=0, by="ann")
-            assert cache.rebuild("analytics", NOON, NOON + 1, dry_run=True) and cache.refresh_due(limit=1)
+            assert cache.rebuild("analytics", NOON, clock.now(), dry_run=True) and cache.refresh_due(limit=1)
             assert cache.health()["status"] == "ok" and "analytics" in cache.namespaces()
             assert cache.storage_fs is storage and cache.recording == "buffered"
             assert Analytics_Middleware(admin_app(cache, admin_key="key"), cache=cache)

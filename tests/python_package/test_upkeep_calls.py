@@ -18,11 +18,11 @@ def raw_files(storage: Storage_Memory) -> list[str]:
 
 def begun_long_ago(events: int) -> tuple[Storage_Memory, Manual_Clock, Cache_Service]:
     storage, clock = Storage_Memory(), Manual_Clock(BEGIN)
-    cache = Cache_Service(storage_fs=storage, clock=clock)
-    for number in range(events):
-        cache.analytics.record({"event_type": "page_view", "path": f"/{number}", "timestamp": BEGIN + number})
+    with Cache_Service(storage_fs=storage, clock=clock) as recorder:  # who may still be writing to what would be purged
+        for number in range(events):
+            recorder.analytics.record({"event_type": "page_view", "path": f"/{number}", "timestamp": BEGIN + number})
     clock.advance(200 * DAY_MS)
-    return storage, clock, cache
+    return storage, clock, Cache_Service(storage_fs=storage, clock=clock)
 
 
 def test_a_purge_deletes_what_its_dry_run_lists_and_the_numbers_stay() -> None:

@@ -165,11 +165,14 @@ class Event_Log {
     }
 
     /// Half-hours in [start, end) that have events, stored or waiting, in order.
-    [[nodiscard]] auto windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
+    /// @param  goes_on_at  as of Raw_Reader::windows; of those that wait none is passed over
+    template <class Goes_On_At = End_Of_Half_Hour>
+    [[nodiscard]] auto windows(Utc_Time start, Utc_Time end, Goes_On_At const& goes_on_at = {}) const
+        -> Result<std::vector<Base_Window>> {
         // The own ones first, so that what lands meanwhile is found in one place or in the other.
         auto own = writer().unlanded_windows();
         std::erase_if(own, [&](auto window) { return window.start() < start || window.start() >= end; });
-        auto const stored = reader_.windows(start, end);
+        auto const stored = reader_.windows(start, end, goes_on_at);
         if (!stored)
             return stored.error();
         std::vector<Base_Window> all;

@@ -60,6 +60,10 @@ struct Stored_Piece {
     Segment_Name name;
     std::uint64_t size_bytes = 0;
 };
+/// Goes through half-hours one by one.
+struct End_Of_Half_Hour {
+    [[nodiscard]] auto operator()(Base_Window window) const -> Utc_Time { return window.end(); }
+};
 /// The pieces of a half-hour by writer.
 using Stored_Streams = std::map<std::string, std::vector<Stored_Piece>, std::less<>>;
 
@@ -162,7 +166,10 @@ class Raw_Reader {
     }
 
     /// Half-hours in [start, end) that have raw events, in order. Work is proportional to those, not to the range.
-    [[nodiscard]] auto windows(Utc_Time start, Utc_Time end) const -> Result<std::vector<Base_Window>> {
+    /// @param  goes_on_at  (Base_Window found) -> Utc_Time, behind it: what lies before that is passed over
+    template <class Goes_On_At = End_Of_Half_Hour>
+    [[nodiscard]] auto windows(Utc_Time start, Utc_Time end, Goes_On_At const& goes_on_at = {}) const
+        -> Result<std::vector<Base_Window>> {
         std::vector<Base_Window> found;
         auto const from = Base_Window::containing(std::max(start, earliest_time));
         List_Query query{paths_.raw_prefix(), before(from), 1};
@@ -182,7 +189,10 @@ class Raw_Reader {
                 return found;
             if (window->start() >= start)
                 found.push_back(*window);
-            query.start_after = before(window->next());
+            auto const next = goes_on_at(*window);
+            if (next >= end)
+                return found;
+            query.start_after = before(Base_Window::containing(next));
         }
     }
 

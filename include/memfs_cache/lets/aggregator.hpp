@@ -203,7 +203,9 @@ class LETS_Aggregator {
     [[nodiscard]] auto active_windows(Window_Type type, Utc_Time start, Utc_Time end) const
         -> Result<std::vector<Window>> {
         std::set<Utc_Time> starts;
-        auto const raw = log_.windows(start, end);
+        // One half-hour tells of the window that it lies in.
+        auto const raw = log_.windows(
+            start, end, [type](Base_Window found) { return Window::containing(type, found.start()).end(); });
         if (!raw)
             return raw.error();
         for (auto const base : *raw)

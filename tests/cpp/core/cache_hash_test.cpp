@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
+#include "support/project_files.hpp"
 #include <memfs_cache/core/cache_hash.hpp>
 #include <memfs_cache/core/utf8.hpp>
 
@@ -8,8 +9,6 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,10 +21,7 @@ namespace json = boost::json;
 namespace {
 
 auto vectors() -> json::array {
-    std::ifstream file(MEMFS_CACHE_TEST_DATA "/vectors/cache_hash.json");
-    REQUIRE(file);
-    std::string const text{std::istreambuf_iterator<char>(file), {}};
-    return json::parse(text).at("cases").as_array();
+    return json::parse(testing::project_file("tests/vectors/cache_hash.json")).at("cases").as_array();
 }
 
 auto text_of(json::value const& value) -> std::string { return std::string(value.as_string()); }

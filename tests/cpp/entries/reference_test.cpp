@@ -2,6 +2,7 @@
 // What the Python reference wrote, done again step by step: tests/vectors/store_trees.json.
 #include "support/backends.hpp"
 #include "support/printers.hpp"
+#include "support/project_files.hpp"
 #include <memfs_cache/core/civil.hpp>
 #include <memfs_cache/entries/entry_store.hpp>
 
@@ -9,8 +10,6 @@
 #include <doctest/doctest.h>
 
 #include <deque>
-#include <fstream>
-#include <iterator>
 #include <map>
 
 using namespace memfs_cache;
@@ -23,9 +22,7 @@ using Tree = std::map<std::string, Bytes>;
 using Differences = std::map<std::string, std::string>;
 
 auto scenarios() -> json::array {
-    std::ifstream file(MEMFS_CACHE_TEST_DATA "/vectors/store_trees.json");
-    std::string const text(std::istreambuf_iterator<char>(file), {});
-    return json::parse(text).as_object().at("scenarios").as_array();
+    return json::parse(testing::project_file("tests/vectors/store_trees.json")).as_object().at("scenarios").as_array();
 }
 
 auto text_of(json::object const& object, char const* name) -> std::string {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
+#include "support/project_files.hpp"
 #include <memfs_cache/namespaces/analytics/access_log.hpp>
 
 #include <doctest/doctest.h>
 
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <random>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,7 @@ auto millis_of(std::string const& time) -> std::int64_t {
 }
 
 auto lines_of(std::string const& name) -> std::vector<std::string> {
-    std::ifstream file(std::string(MEMFS_CACHE_TEST_DATA) + "/data/" + name);
-    REQUIRE(file.is_open());
+    std::istringstream file(testing::project_file("tests/data/" + name));
     std::vector<std::string> lines;
     for (std::string line; std::getline(file, line);)
         lines.push_back(line);

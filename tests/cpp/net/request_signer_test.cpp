@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/printers.hpp"
+#include "support/project_files.hpp"
 #include <memfs_cache/net/request_signer.hpp>
 
 #include <boost/json/parse.hpp>
@@ -7,8 +8,6 @@
 #include <boost/json/value_to.hpp>
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <thread>
 
@@ -18,10 +17,7 @@ namespace json = boost::json;
 namespace {
 
 auto vectors(std::string const& name) -> json::array {
-    std::ifstream file(MEMFS_CACHE_TEST_DATA "/vectors/" + name);
-    REQUIRE(file);
-    std::string const text{std::istreambuf_iterator<char>(file), {}};
-    return json::parse(text).at("cases").as_array();
+    return json::parse(testing::project_file("tests/vectors/" + name)).at("cases").as_array();
 }
 
 auto text_of(json::value const& value) -> std::string { return std::string(value.as_string()); }

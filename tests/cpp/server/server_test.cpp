@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/fixture.hpp"
 #include "support/printers.hpp"
+#include "support/project_files.hpp"
 #include "support/rude_client.hpp"
 #include "support/wait_until.hpp"
 #include <memfs_cache/http/static_files.hpp>
@@ -1033,7 +1034,7 @@ TEST_SUITE("server/server") {
     }
 
     TEST_CASE("static files go through sockets with their ranges") {
-        auto const files = Static_Files::open(MEMFS_CACHE_TEST_DATA "/cpp/server").value();
+        auto const files = Static_Files::open(testing::project_folder() + "/tests/cpp/server").value();
         Fixture fixture(files);
         Rude_Client client(fixture.port());
         auto const whole = client.get("/server_test.cpp");

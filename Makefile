@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release python portable-wheel test test-cluster serve bench bench-logs bench-python docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python portable-wheel test test-cluster test-browser serve bench bench-logs bench-python docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -28,6 +28,7 @@ for_wheels = CXX=$${CXX:-c++} $(with_ccache)
 help:
 	@echo "make test    install what is missing, build, run every test"
 	@echo "make test-cluster  the drills on a real cluster, which it installs"
+	@echo "make test-browser  the dashboard in Chromium, which it installs; screenshots are in build/release/screenshots"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
 	@echo "make bench   ours, the limit of this machine, and their ratio; make bench-logs  a month beside the log tools"
 	@echo "make python  .venv with the Python package installed; make bench-python  its figures beside its peers"
@@ -69,6 +70,15 @@ test-cluster: release
 	npm install --silent --no-audit --no-fund --prefix build/cluster s3rver@3.7.1 || \
 		echo "make test-cluster: no s3rver can be installed here; its test will say that it did not run" >&2
 	ctest --preset cluster --output-junit "$(CURDIR)/build/release/cluster.xml"
+
+# The dashboard behind both of its hosts, in the browser of the system.
+test-browser: release
+	@.ci/install-packages chromium
+	$(MAKE) python
+	$(pip) install --quiet --requirement tests/browser/requirements.txt
+	$(call configure,release)
+	$(call build,release) --target memfs_cache_cli
+	ctest --preset browser --output-junit "$(CURDIR)/build/release/browser.xml"
 
 serve: release
 	$(call build,release) --target memfs_cache_example_server memfs_cache_cli

@@ -20,7 +20,7 @@ def test_every_statement_has_a_row_with_a_test():
 
 
 def test_every_named_python_test_exists():
-    files = {path.name: path for folder in ("python", "python_package")
+    files = {path.name: path for folder in ("python", "python_package", "browser")
              for path in (PROJECT / "tests" / folder).glob("test_*.py")}
     for number, shown in rows().items():
         for file, test in re.findall(r"(\w+\.py)::(\w+)", shown):

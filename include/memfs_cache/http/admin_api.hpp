@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memfs_cache/http/admin_gate.hpp>
+#include <memfs_cache/http/admin_page.hpp>
 #include <memfs_cache/http/analytics_routes.hpp>
 #include <memfs_cache/http/cost_routes.hpp>
 #include <memfs_cache/http/replies.hpp>
@@ -26,7 +27,8 @@ namespace memfs_cache {
 /// How the servers are doing that a program runs beside its service; never waits.
 using Host_Health = std::function<Handler_Health()>;
 
-/// The admin routes of a Cache_Service, for any host: a Server, or an ASGI adapter. GET /openapi.json describes them.
+/// The admin routes of a Cache_Service, for any host: a Server, or an ASGI adapter. GET /openapi.json describes them, and
+/// the dashboard, which asks them, lies at "/".
 /// Who comes without the key is told so, and who tries out keys has to wait (Admin_Gate).
 ///
 /// Threads    answers from any thread at once.
@@ -58,6 +60,7 @@ class Admin_Api {
         options.title = "memfs_cache admin";
         options.version = version;
         options.gate = [gate = std::move(gate)](Request const& request) { return gate->refusal(request); };
+        options.otherwise = Admin_Page();
         options.schemas = admin_schemas();
         options.log = std::move(log);
         return options;

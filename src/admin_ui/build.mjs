@@ -12,7 +12,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const { build } = createRequire(join(folder, "package.json"))("esbuild");
 
 const bundled = await build({
-  entryPoints: { app: join(here, "src/main.js"), theme: join(here, "src/theme.css") },
+  entryPoints: { dashboard: join(here, "src/main.js"), theme: join(here, "src/theme.css") },
   outdir: folder,
   nodePaths: [join(folder, "node_modules")],
   bundle: true,

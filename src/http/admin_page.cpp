@@ -3,6 +3,7 @@
 #include <memfs_cache/entries/entry_value.hpp>
 #include <memfs_cache/http/admin_page.hpp>
 #include <memfs_cache/http/replies.hpp>
+#include <memfs_cache/http/url.hpp>
 #include <memfs_cache/namespaces/analytics/request_kind.hpp>
 
 #include <algorithm>
@@ -57,6 +58,8 @@ auto file_reply(Request const& request, Page_File const& file) -> Response {
 } // namespace
 
 auto Admin_Page::operator()(Request const& request) const -> Response {
+    if (auto const url = parse_target(request.target); !url)
+        return error_reply(url.error());
     auto const path = path_of(request.target);
     auto const file =
         std::find_if(files_.begin(), files_.end(), [&](Page_File const& one) { return one.path == path; });

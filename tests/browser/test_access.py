@@ -10,7 +10,7 @@ from conftest import Tab
 from playwright.sync_api import expect
 from sites import KEY, Site
 
-FILES = ("", "app.js", "theme.css")
+FILES = ("", "dashboard.js", "theme.css")
 
 
 def fetch(url: str, **headers: str) -> tuple[dict[str, str], bytes]:

@@ -234,7 +234,7 @@ def test_the_dashboard_is_the_same_on_both_hosts_and_loads_what_lies_beside_it(h
     if page.status == 404:
         pytest.skip("built without the dashboard")
     loaded = [name.decode() for name in re.findall(rb'(?:src|href)="(?!data:)([^"]+)"', page.body)]
-    assert sorted(loaded) == ["app.js", "theme.css"]
+    assert sorted(loaded) == ["dashboard.js", "theme.css"]
     for name in ("", *loaded):
         one, other = (host.ask("GET", f"/{name}", {"Accept-Encoding": "identity"}, None) for host in hosts)
         assert one.status == other.status == 200

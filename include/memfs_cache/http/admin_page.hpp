@@ -10,7 +10,7 @@ namespace memfs_cache {
 
 /// A file of the dashboard.
 struct Page_File {
-    std::string_view path; ///< "/" or "/app.js"
+    std::string_view path; ///< "/" or "/dashboard.js"
     std::string_view media_type;
     std::string_view gzip; ///< its bytes, packed
 };

@@ -52,6 +52,7 @@ TEST_SUITE("http/admin_page") {
         CHECK(get(page, "/app.js", "", "POST").headers.value("Allow") == "GET, HEAD");
         CHECK(get(page, "/app.js/").status == 404);
         CHECK(get(page, "//").status == 404);
+        CHECK(get(page, "/%zz").status == 400);
     }
 
     TEST_CASE("a library without the page says how to have it") {
@@ -79,6 +80,6 @@ TEST_SUITE("http/admin_page") {
         CHECK(answer.headers.value("X-Content-Type-Options") == "nosniff");
         CHECK(answer.headers.value("Cache-Control") == "no-store");
         CHECK(std::get<Bytes>(answer.body).find("://") == Bytes::npos); // nothing comes from elsewhere
-        CHECK(house.api.openapi().find("app.js") == std::string::npos);
+        CHECK(house.api.openapi().find("dashboard.js") == std::string::npos);
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/json_scan.hpp>
-#include <memfs_cache/core/sha256.hpp>
 #include <memfs_cache/lets/saved_window.hpp>
 
 #include <utility>
@@ -9,9 +8,11 @@
 namespace memfs_cache {
 namespace {
 
-/// A state file ends with so many digits of its SHA-256 and this.
-constexpr std::size_t state_digits = 16;
-constexpr std::string_view state_ending = ".zst";
+/// How the names of state files of a window begin, without the folder that they share with it.
+auto state_names_of(Window const& window) -> std::string {
+    auto const path = state_files_of(window);
+    return path.substr(path.rfind('/') + 1);
+}
 
 } // namespace
 
@@ -36,31 +37,18 @@ auto state_files_of(Window const& window) -> std::string {
     return file.replace(file.size() - ending.size(), ending.size(), ".state-");
 }
 
-auto saved_window_texts(Saved_Window_Head head, std::string_view answer, std::string_view state) -> Saved_Window_Texts {
+auto saved_window_texts(Saved_Window_Head head, std::string_view answer, std::string_view state) -> Saved_Texts {
     constexpr std::size_t most_sources_bytes = 8 << 10;
-    Saved_Window_Texts texts;
-    texts.state = R"({"v":2,)";
+    Bytes state_object(R"({"v":2,)");
     bool const has_long_sources = head.sources.size() > most_sources_bytes;
     if (has_long_sources)
-        texts.state.append(std::exchange(head.sources, {})).append(",");
-    texts.state.append(state).append("}");
+        state_object.append(std::exchange(head.sources, {})).append(",");
+    state_object.append(state).append("}");
     head.version = 2;
-    head.append_to(texts.window);
-    texts.window.append(answer);
-    constexpr std::string_view state_member = R"(,"state":)";
-    if (!has_long_sources && texts.state.size() <= most_inline_state_bytes &&
-        texts.window.size() + state_member.size() + texts.state.size() < most_window_bytes) {
-        texts.window.append(state_member).append(std::exchange(texts.state, {})).append("}");
-        return texts;
-    }
-    Sha256 hash;
-    hash.add(texts.state);
-    auto const digest = hash.hex();
-    auto const path = state_files_of(head.window);
-    texts.state_file = path.substr(path.rfind('/') + 1).append(digest, 0, state_digits).append(state_ending);
-    texts.window.append(R"(,"state_file":")").append(texts.state_file);
-    texts.window.append(R"(","state_sha256":")").append(digest).append("\"}");
-    return texts;
+    Bytes object;
+    head.append_to(object);
+    return saved_texts(std::move(object), answer, std::move(state_object), state_names_of(head.window),
+                       has_long_sources);
 }
 
 auto Window_Position::read(std::string_view text, Window_Type type) -> std::optional<Window_Position> {
@@ -81,21 +69,6 @@ auto Window_Position::read(std::string_view text, Window_Type type) -> std::opti
     }
     return std::nullopt;
 }
-
-namespace {
-
-/// Is it the name of a state of the window, or none at all? It becomes part of a key.
-auto names_state_of(std::string_view name, Window const& window) -> bool {
-    if (name.empty())
-        return true;
-    auto const path = state_files_of(window);
-    auto const begin = std::string_view(path).substr(path.rfind('/') + 1);
-    return name.starts_with(begin) && name.ends_with(state_ending) &&
-           name.size() == begin.size() + state_digits + state_ending.size() &&
-           parse_hex(name.substr(begin.size(), state_digits));
-}
-
-} // namespace
 
 auto read_saved_window(std::string_view text, Window const& window, std::uint64_t newest_version)
     -> Result<std::optional<Saved_Window_View>> {
@@ -131,6 +104,9 @@ auto read_saved_window(std::string_view text, Window const& window, std::uint64_
     }
     if (!scanner.good())
         return std::optional<Saved_Window_View>();
+    auto const is_state_file = [&](std::string_view name) {
+        return name.empty() || names_state(name, state_names_of(window));
+    };
     bool const has_state = head.version == 1 || found.state.empty() != found.state_file.empty();
     std::string_view const wrong = head.version == 0 || head.version > newest_version        ? "v"
                                    : type != to_text(window.type())                          ? "window_type"
@@ -140,7 +116,7 @@ auto read_saved_window(std::string_view text, Window const& window, std::uint64_
                                    : !computed_at || !is_storable(from_millis(*computed_at)) ? "computed_at"
                                    : !late_events                                            ? "late_events"
                                    : !has_state                                              ? "state"
-                                   : !names_state_of(found.state_file, window)               ? "state_file"
+                                   : !is_state_file(found.state_file)                        ? "state_file"
                                                                                              : "";
     if (!wrong.empty())
         return fail(Errc::corrupt_data, "saved window " + window.file() + ": member '" + std::string(wrong) +

@@ -171,14 +171,7 @@ class LETS_Aggregator {
             summary.answer().append_members(answer);
             summary.append_members(state);
             auto const texts = saved_window_texts(head, answer, state);
-            if (!texts.state_file.empty()) {
-                Bytes packed;
-                Zstd_Packer(state_level).append_frame(packed, texts.state);
-                auto const key = beside(head.window, texts.state_file);
-                if (auto const written = storage_.put(key, packed, Precondition::none(), until_sync); !written)
-                    return written.error();
-            }
-            return store(key_of(head.window), texts.window, when);
+            return store(key_of(head.window), texts, when);
         } else {
             Bytes bytes;
             head.append_to(bytes);
@@ -188,6 +181,17 @@ class LETS_Aggregator {
         }
     }
     /// The same for what else is built from events and can be built again.
+    [[nodiscard]] auto store(Storage_Key const& key, Saved_Texts const& texts, Precondition const& when)
+        -> Result<bool> {
+        if (!texts.state_file.empty()) {
+            Bytes packed;
+            Zstd_Packer(state_level).append_frame(packed, texts.state);
+            auto const written = storage_.put(beside(key, texts.state_file), packed, Precondition::none(), until_sync);
+            if (!written)
+                return written.error();
+        }
+        return store(key, texts.object, when);
+    }
     [[nodiscard]] auto store(Storage_Key const& key, Byte_View bytes, Precondition const& when) -> Result<bool> {
         auto const written = storage_.put(key, bytes, when, until_sync);
         if (!written)
@@ -198,56 +202,89 @@ class LETS_Aggregator {
         return written->state == Put_State::applied;
     }
 
-    /// Windows of a type that touch [start, end) and have raw events, had some that were purged, a mark, or are saved, also those below them; in
-    /// order. Found by listing, so that a year with three active days costs three days.
+    /// What is shown of a summary whose saved form is in a text.
+    [[nodiscard]] static auto parse_shown(std::string_view text, std::uint64_t version)
+        -> Result<std::shared_ptr<Shown const>> {
+        if constexpr (is_large)
+            if (version > 1) {
+                auto answer = Shown::from_text(text);
+                if (!answer)
+                    return answer.error();
+                return std::make_shared<Shown const>(*std::move(answer));
+            }
+        auto summary = parse_summary(text);
+        if (!summary)
+            return summary.error();
+        return shown(std::make_shared<Summary const>(*std::move(summary)));
+    }
+
+    /// A state that lies beside its answer; null if it is missing or damaged.
+    [[nodiscard]] auto state_beside(Storage_Key const& answer, std::string_view file)
+        -> Result<std::shared_ptr<Bytes const>> {
+        std::shared_ptr<Bytes const> const none;
+        auto const object = storage_.get(beside(answer, file));
+        if (!object)
+            return object.error();
+        if (!*object)
+            return none;
+        auto const text = std::make_shared<Bytes>();
+        std::unique_lock const lock(unpacker_mutex_);
+        return unpacker_.unpack((*object)->bytes, most_state_bytes, *text) ? text : none;
+    }
+    /// Removes a state that its answer does not name any more. Where that fails it lies there for nothing, until the
+    /// answer is rebuilt or purged.
+    void erase_state(Storage_Key const& answer, std::string_view file) {
+        if (!file.empty())
+            (void)storage_.erase(beside(answer, file), Precondition::none());
+    }
+
+    /// Windows of a type that touch [start, end) and have raw events, had some that were purged, a mark, or are saved,
+    /// also those below them; in order. Found by listing, so that a year with three active days costs three days.
+    /// Cost    one listing for all that are saved of that type, and of each level below one for each that is not
     [[nodiscard]] auto active_windows(Window_Type type, Utc_Time start, Utc_Time end) const
         -> Result<std::vector<Window>> {
         std::set<Utc_Time> starts;
-        // One half-hour tells of the window that it lies in.
-        auto const raw = log_.windows(
-            start, end, [type](Base_Window found) { return Window::containing(type, found.start()).end(); });
-        if (!raw)
-            return raw.error();
-        for (auto const base : *raw)
-            starts.insert(Window::containing(type, base.start()).start());
+        auto const add = [&](Utc_Time time) { starts.insert(Window::containing(type, time).start()); };
+        // What is known to be active need not be looked for below.
+        auto const behind_known = [&](Utc_Time time) {
+            for (auto known = starts.find(Window::containing(type, time).start());
+                 known != starts.end() && time < end && *known <= time; ++known)
+                time = Window::containing(type, *known).end();
+            return time;
+        };
         auto const marked = log_.late_marks().marked_windows(start, end);
         if (!marked)
             return marked.error();
         for (auto const base : *marked)
-            starts.insert(Window::containing(type, base.start()).start());
+            add(base.start());
         auto const purged = log_.purged_windows(start, end, type >= Window_Type::daily);
         if (!purged)
             return purged.error();
         for (auto const base : *purged)
-            starts.insert(Window::containing(type, base.start()).start());
-        for (auto level = std::optional(type); level; level = child_type(*level)) {
-            auto const prefix = log_.paths().data_prefix() + "aggregations/";
-            auto const just_before = [&](Window const& window) {
-                auto const file = window.file();
-                return prefix + file.substr(0, file.size() - 5); // without its .json
-            };
-            List_Query query{prefix + std::string(to_text(*level)) + "/",
-                             just_before(Window::containing(*level, start)), 1};
-            for (;;) {
-                auto page = storage_.list(query);
-                if (!page)
-                    return page.error();
-                if (page->items.empty())
-                    break;
-                auto const& key = page->items.front().key;
-                auto const saved = Window::from_file(std::string_view(key).substr(prefix.size()));
-                if (!saved) {
-                    query.start_after = key; // a state that nobody names, or a stranger's file
-                    continue;
-                }
-                if (saved->start() >= end)
-                    break;
-                auto const child = Window::containing(type, saved->start());
-                starts.insert(child.start());
-                if (child.end() >= end)
-                    break;
-                query.start_after = just_before(Window::containing(*level, child.end()));
-            }
+            add(base.start());
+        auto const saved = visit_saved(type, start, end, [&](Window const& window) {
+            add(window.start());
+            return window.end();
+        });
+        if (!saved)
+            return saved.error();
+        for (auto level = child_type(type); level; level = child_type(*level)) {
+            auto const below = visit_saved(*level, behind_known(start), end, [&](Window const& window) {
+                add(window.start());
+                return behind_known(Window::containing(type, window.start()).end());
+            });
+            if (!below)
+                return below.error();
+        }
+        if (auto const from = behind_known(start); from < end) {
+            auto const raw = log_.windows(from, end, [&](Base_Window found) {
+                add(found.start());
+                return behind_known(Window::containing(type, found.start()).end());
+            });
+            if (!raw)
+                return raw.error();
+            for (auto const base : *raw)
+                add(base.start());
         }
         std::vector<Window> found;
         found.reserve(starts.size());
@@ -262,6 +299,42 @@ class LETS_Aggregator {
     }
 
   private:
+    /// Visits saved windows of a level that touch [from, end), in order. Many that follow each other are listed at once;
+    /// where the visit says to go on further ahead, what lies between is not listed.
+    /// @param  go_on_at  (Window) -> Utc_Time, the end of it or later
+    template <class Go_On_At>
+    auto visit_saved(Window_Type level, Utc_Time from, Utc_Time end, Go_On_At const& go_on_at) const -> Result<void> {
+        auto const prefix = log_.paths().data_prefix() + "aggregations/";
+        auto const just_before = [&](Utc_Time time) {
+            auto const file = Window::containing(level, time).file();
+            return prefix + file.substr(0, file.size() - 5); // without its .json
+        };
+        constexpr std::size_t most_at_once = 128; // the days of two months, each with a state
+        List_Query query{prefix + std::string(to_text(level)) + "/", just_before(from), 1};
+        while (from < end) {
+            auto const page = storage_.list(query);
+            if (!page)
+                return page.error();
+            if (page->items.empty())
+                return {};
+            bool far = false;
+            for (auto const& item : page->items) {
+                query.start_after = item.key;
+                auto const window = Window::from_file(std::string_view(item.key).substr(prefix.size()));
+                if (!window || window->end() <= from)
+                    continue; // a state, a stranger's file, or passed over
+                if (window->start() >= end)
+                    return {};
+                from = go_on_at(*window);
+                far = from > window->end();
+            }
+            if (far)
+                query.start_after = std::max(query.start_after, just_before(from));
+            query.limit = far ? 1 : most_at_once;
+        }
+        return {};
+    }
+
     static constexpr bool is_large = LargeSummary<Summary, Event>;
     static constexpr int state_level = 3; ///< of zstd: states are written once and read with every parent
 
@@ -455,7 +528,7 @@ class LETS_Aggregator {
                 if (!again)
                     return again.error();
                 if (*again && !(*again)->has(need))
-                    return fail(Errc::corrupt_data, beside(window, (*again)->state_file).str() +
+                    return fail(Errc::corrupt_data, beside(key_of(window), (*again)->state_file).str() +
                                                         " is missing or damaged, and the events that it was made of "
                                                         "are gone; restore the file from a copy");
                 if (*again)
@@ -477,7 +550,7 @@ class LETS_Aggregator {
             if (!stored)
                 return stored.error();
             if (*stored && *saved && (*saved)->state_file != (*stored)->state_file)
-                erase_state(window, (*saved)->state_file);
+                erase_state(key_of(window), (*saved)->state_file);
             if (*stored && (*stored)->has(need))
                 return of_saved(*stored);
         }
@@ -532,11 +605,11 @@ class LETS_Aggregator {
             return damaged(key.str());
         std::shared_ptr<Bytes const> beside_it;
         if (auto const file = (*view)->state_file; !file.empty()) {
-            auto const found = state_beside(head.window, file);
+            auto const found = state_beside(key, file);
             if (!found)
                 return found.error();
             if (!*found)
-                return damaged(beside(head.window, file).str());
+                return damaged(beside(key, file).str());
             beside_it = *found;
         }
         auto const text = beside_it                ? std::string_view(*beside_it)
@@ -703,18 +776,6 @@ class LETS_Aggregator {
         return active_windows(*child_type(window.type()), window.start(), window.end());
     }
 
-    /// Where a file lies that belongs to a window.
-    auto beside(Window const& window, std::string_view name) const -> Storage_Key {
-        auto const file = window.file();
-        return log_.paths().under("aggregations/" + file.substr(0, file.rfind('/') + 1).append(name));
-    }
-
-    /// Removes a state that no answer names any more. Where that fails it lies there for nothing, until the window is
-    /// rebuilt.
-    void erase_state(Window const& window, std::string const& name) {
-        if (!name.empty())
-            (void)storage_.erase(beside(window, name), Precondition::none());
-    }
     auto erase_states(Window const& window) -> Result<void> {
         if constexpr (is_large) {
             auto const names = files_list(storage_, log_.paths().under("aggregations/" + state_files_of(window)).str());
@@ -776,7 +837,7 @@ class LETS_Aggregator {
 
     /// A saved window with the state that lies beside it, if it does.
     auto with_state(Saved saved) -> Result<Saved_Ptr> {
-        auto const text = state_beside(saved.status.window, saved.state_file);
+        auto const text = state_beside(key_of(saved.status.window), saved.state_file);
         if (!text)
             return text.error();
         if (!*text)
@@ -784,19 +845,6 @@ class LETS_Aggregator {
         saved.text = *text;
         saved.state = **text;
         return remember(std::move(saved), (*text)->size());
-    }
-
-    /// A state that lies beside its window; null if it is missing or damaged.
-    auto state_beside(Window const& window, std::string_view file) -> Result<std::shared_ptr<Bytes const>> {
-        std::shared_ptr<Bytes const> const none;
-        auto const object = storage_.get(beside(window, file));
-        if (!object)
-            return object.error();
-        if (!*object)
-            return none;
-        auto const text = std::make_shared<Bytes>();
-        std::unique_lock const lock(unpacker_mutex_);
-        return unpacker_.unpack((*object)->bytes, most_state_bytes, *text) ? text : none;
     }
 
     auto remember(Saved saved, std::size_t bytes) -> Saved_Ptr {
@@ -811,20 +859,6 @@ class LETS_Aggregator {
         if (auto const merged = merge_state(text, summary); !merged)
             return merged.error();
         return summary;
-    }
-    /// What is shown of a summary whose saved form is in a text.
-    static auto parse_shown(std::string_view text, std::uint64_t version) -> Result<std::shared_ptr<Shown const>> {
-        if constexpr (is_large)
-            if (version > 1) {
-                auto answer = Shown::from_text(text);
-                if (!answer)
-                    return answer.error();
-                return std::make_shared<Shown const>(*std::move(answer));
-            }
-        auto summary = parse_summary(text);
-        if (!summary)
-            return summary.error();
-        return shown(std::make_shared<Summary const>(*std::move(summary)));
     }
 
     /// latest/current-{level}.json: a copy for those who read files, moved forward only.

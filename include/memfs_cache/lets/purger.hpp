@@ -477,11 +477,17 @@ class Purger {
             return found;
         auto const age = std::chrono::hours(24) * options_.policy.windows_days;
         List_Query query{log_.paths().data_prefix() + "queries/", {}, 1000};
+        std::string staying; // the last one that stays: its state is listed behind it, and stays with it
         do {
             auto page = storage_.list(query);
             if (!page)
                 return page.error();
             for (auto& item : page->items) {
+                if (auto const answer = answer_of_state(item.key)) {
+                    if (*answer != staying)
+                        found.push_back(std::move(item));
+                    continue;
+                }
                 auto const head = storage_.get(Storage_Key(item.key), Byte_Range{0, longest_answer_window});
                 if (!head)
                     return head.error();
@@ -491,6 +497,8 @@ class Purger {
                                      });
                 if (end && *end + age <= now_ && !is_held)
                     found.push_back(std::move(item));
+                else
+                    staying = std::move(item.key);
             }
             query.start_after = page->next;
         } while (!query.start_after.empty());
@@ -506,7 +514,7 @@ class Purger {
         }
         report_.objects.push_back(item.key);
         report_.bytes += item.size_bytes;
-        ++report_.questions;
+        report_.questions += answer_of_state(item.key) ? 0U : 1U;
         return {};
     }
 

@@ -93,31 +93,6 @@ class Question_Desk {
         return answers;
     }
 
-    /// Removes the saved answers about windows that were over by an instant. Who asks again has them built again, as long
-    /// as the events are there.
-    /// @return how many
-    /// Cost    a get of 512 bytes for each saved answer
-    [[nodiscard]] auto forget(Utc_Time over_by) -> Result<std::uint64_t> {
-        auto const keys = files_list(std::as_const(storage_), log_.paths().data_prefix() + "queries/");
-        if (!keys)
-            return keys.error();
-        std::uint64_t count = 0;
-        for (auto const& name : *keys) {
-            Storage_Key const key(name);
-            auto const head = std::as_const(storage_).get(key, Byte_Range{0, longest_answer_window});
-            if (!head)
-                return head.error();
-            auto const end = *head ? end_of_saved_answer((*head)->bytes) : std::nullopt;
-            if (!end || *end > over_by)
-                continue;
-            auto const erased = storage_.erase(key, Precondition::only_if((*head)->version));
-            if (!erased)
-                return erased.error();
-            count += *erased ? 1U : 0U;
-        }
-        return count;
-    }
-
   private:
     struct Question {
         Local_Window window;
@@ -125,15 +100,32 @@ class Question_Desk {
         Filter const& filter;
     };
 
-    /// An answer that can be merged with others.
-    using Part = Local_Result<Summary>;
+    enum class Need { answer, state };
+
+    /// An answer, and what merges it with others: the summary if it was put together now, else its saved state. What is
+    /// not needed of a saved one is not there.
+    struct Part {
+        Answer answer;
+        std::shared_ptr<Summary const> summary = nullptr;
+        std::shared_ptr<Bytes const> text = nullptr; ///< that holds the state,
+        std::string_view state = {};                 ///< and the state in it
+
+        [[nodiscard]] auto merge_into(Summary& sum) const -> Result<void> {
+            if (!summary)
+                return merge_state(state, sum);
+            sum.merge(*summary);
+            return {};
+        }
+    };
 
     /// What stands in the place of a saved answer.
     struct Stored {
-        std::optional<Part> answer;
+        std::optional<Part> part;
         std::optional<Version> version; ///< nothing: no object is there
         bool is_of_another = false;     ///< the answer to another question that has the same hash
+        std::string state_file = {};    ///< beside it; "" if there is none
     };
+    static constexpr auto form = saved_form<Summary, Event>;
 
     /// The window of the cascade whose numbers are the answer, if there is one.
     static auto window_of_cascade(Question const& question) -> std::optional<Window> {
@@ -149,14 +141,15 @@ class Question_Desk {
             return Answer{window,          found->recorded,    found->final,  found->computed_at,
                           found->revision, found->late_events, found->summary};
         }
-        auto const part = answer(question);
+        auto part = answer(question, Need::answer);
         if (!part)
             return part.error();
-        return Answer{window,         part->recorded,    part->final,         part->computed_at,
-                      part->revision, part->late_events, shown(part->summary)};
+        if (part->summary)
+            part->answer.summary = shown(part->summary);
+        return std::move(part->answer);
     }
 
-    auto answer(Question const& question) -> Result<Part> {
+    auto answer(Question const& question, Need need) -> Result<Part> {
         auto const& window = question.window;
         bool const has_local_parts = window.type() > Window_Type::daily;
         Saved_Question const place(log_.paths(), window,
@@ -167,11 +160,11 @@ class Question_Desk {
         auto const revision = log_.late_marks().revision(start, end);
         if (!revision)
             return revision.error();
-        auto stored = load(place, window);
+        auto stored = load(place, window, need);
         if (!stored)
             return stored.error();
-        if (stored->answer && stored->answer->revision >= *revision)
-            return *std::move(stored->answer);
+        if (stored->part && stored->part->answer.revision >= *revision)
+            return *std::move(stored->part);
 
         auto const closed = log_.ledger().closed_until();
         if (!closed)
@@ -185,7 +178,7 @@ class Question_Desk {
             if (auto const moved = log_.ledger().close(end); !moved)
                 return moved.error();
         }
-        return build(question, place);
+        return build(question, place, need);
     }
 
     auto live(Question const& question) -> Result<Part> {
@@ -196,24 +189,24 @@ class Question_Desk {
         auto const sum = sum_up(question);
         if (!sum)
             return sum.error();
-        return Part{question.window, sum->recorded,     false,       log_.clock()->now(),
-                    late->revision,  late->late_events, sum->summary};
+        return Part{{question.window, sum->recorded, false, log_.clock()->now(), late->revision, late->late_events, {}},
+                    sum->summary};
     }
 
     /// Builds and saves what is closed. Marks are counted before anything is listed, so that a mark which comes during the
     /// work leaves the result behind it, and never unnoticed.
-    auto build(Question const& question, Saved_Question const& place) -> Result<Part> {
+    auto build(Question const& question, Saved_Question const& place, Need need) -> Result<Part> {
         auto const [start, end] = question.window.half_hours();
         constexpr int most_tries = 60;
         for (int tries = 0; tries < most_tries; ++tries) {
             auto const late = log_.late_marks().state(start, end);
             if (!late)
                 return late.error();
-            auto const stored = load(place, question.window);
+            auto stored = load(place, question.window, need);
             if (!stored)
                 return stored.error();
-            if (stored->answer && stored->answer->revision >= late->revision)
-                return *stored->answer;
+            if (stored->part && stored->part->answer.revision >= late->revision)
+                return *std::move(stored->part);
             auto const sum = sum_up(question);
             if (!sum)
                 return sum.error();
@@ -224,49 +217,77 @@ class Question_Desk {
                                          late->late_events};
             if constexpr (LargeSummary<Summary, Event>)
                 sum->summary->settle();
-            Part const built{question.window, sum->recorded,    true,        head.computed_at,
-                             head.revision,   head.late_events, sum->summary};
+            Part const built{
+                {question.window, sum->recorded, true, head.computed_at, head.revision, head.late_events, {}},
+                sum->summary};
             // Nothing costs little to find out again.
             if (!sum->recorded || stored->is_of_another)
                 return built;
             // What is saved must not outlast the events that it counts.
             if (auto const safe = log_.sync(); !safe)
                 return safe.error();
-            auto bytes = place.opening();
-            head.append_to(bytes);
-            sum->summary->append_members(bytes);
-            bytes += '}';
+            auto const texts = texts_of(place, head, *sum->summary);
             auto const when = stored->version ? Precondition::only_if(*stored->version) : Precondition::absent();
-            auto const saved = aggregator_.store(place.key(), bytes, when);
+            auto const saved = aggregator_.store(place.key(), texts, when);
             if (!saved)
                 return saved.error();
-            if (*saved)
-                return built;
+            if (!*saved)
+                continue;
+            if (stored->state_file != texts.state_file)
+                aggregator_.erase_state(place.key(), stored->state_file);
+            return built;
         }
         return fail(Errc::conflict, place.key().str() + " is being rebuilt by others; try again");
     }
 
-    auto load(Saved_Question const& place, Local_Window const& window) const -> Result<Stored> {
+    static auto texts_of(Saved_Question const& place, Saved_Answer_Head const& head, Summary const& summary)
+        -> Saved_Texts {
+        std::string state;
+        summary.append_members(state);
+        if constexpr (form == 1) {
+            return {place.opening(form, head).append(state).append("}"), {}, {}};
+        } else {
+            std::string answer;
+            summary.answer().append_members(answer);
+            return place.texts(head, answer, state);
+        }
+    }
+
+    auto load(Saved_Question const& place, Local_Window const& window, Need need) const -> Result<Stored> {
         auto object = storage_.get(place.key());
         if (!object)
             return object.error();
         if (!*object)
             return Stored();
-        Stored stored{std::nullopt, (*object)->version, !(*object)->bytes.starts_with(place.opening())};
-        auto const parsed = parse_object((*object)->bytes, place.key().str());
-        if (!parsed) { // what a loss of power left of a file that was not synced yet: it is built again
-            stored.is_of_another = false;
+        auto const text = std::make_shared<Bytes const>(std::move((*object)->bytes));
+        auto const view = place.read(*text, form);
+        if (!view)
+            return view.error();
+        Stored stored{std::nullopt, (*object)->version};
+        if (!*view) // what a loss of power left of a file that was not synced yet: it is built again
             return stored;
-        }
+        stored.is_of_another = (*view)->is_of_another;
         if (stored.is_of_another)
             return stored;
-        auto const head = Saved_Answer_Head::read(*parsed, place.key());
-        if (!head)
-            return head.error();
-        auto const summary = std::make_shared<Summary>();
-        if (auto const merged = merge_state((*object)->bytes, *summary); !merged)
-            return fail(merged.error().code, place.key().str() + ": " + merged.error().context);
-        stored.answer = Part{window, true, true, head->computed_at, head->revision, head->late_events, summary};
+        stored.state_file = (*view)->state_file;
+        auto const& head = (*view)->head;
+        Part part{
+            {window, true, true, head.computed_at, head.revision, head.late_events, {}}, nullptr, text, (*view)->state};
+        if (need == Need::answer) {
+            auto summary = Aggregator::parse_shown(*text, (*view)->version);
+            if (!summary)
+                return fail(summary.error().code, place.key().str() + ": " + summary.error().context);
+            part.answer.summary = *std::move(summary);
+        } else if (!stored.state_file.empty()) {
+            auto const state = aggregator_.state_beside(place.key(), stored.state_file);
+            if (!state)
+                return state.error();
+            if (!*state)
+                return stored; // is built again
+            part.text = *state;
+            part.state = **state;
+        }
+        stored.part = std::move(part);
         return stored;
     }
 
@@ -321,12 +342,11 @@ class Question_Desk {
     auto add(Question const& question, Sum& sum) -> Result<void> {
         if (auto const same = window_of_cascade(question))
             return add(*same, sum);
-        auto const part = answer(question);
+        auto const part = answer(question, Need::state);
         if (!part)
             return part.error();
-        sum.count(*part);
-        sum.summary->merge(*part->summary);
-        return {};
+        sum.count(part->answer);
+        return part->merge_into(*sum.summary);
     }
     auto add(Window const& window, Sum& sum) -> Result<void> {
         auto const status = aggregator_.merge_part(window, *sum.summary);

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/core/bytes.hpp>
 #include <memfs_cache/core/error.hpp>
+#include <memfs_cache/lets/saved_texts.hpp>
 #include <memfs_cache/lets/window.hpp>
 
 #include <compare>
@@ -46,22 +47,12 @@ struct Saved_Window_Head {
     }
 };
 
-/// What is saved of a window: its file, and the one beside it if the state is too large to stand in the first.
-struct Saved_Window_Texts {
-    Bytes window;
-    std::string state_file; ///< its name, which follows from what it holds; "" if there is none
-    Bytes state;            ///< before it is compressed
-};
-inline constexpr std::size_t most_window_bytes = 64 << 10;
-inline constexpr std::size_t most_inline_state_bytes = 32 << 10;
-inline constexpr std::size_t most_state_bytes = 1 << 30; ///< beyond that it is damage
-
-/// @param  head    sources that are long go to the state, so that the window stays within `most_window_bytes`
+/// @param  head    sources that are long go to the state, so that the window stays within `most_saved_bytes`
 /// @param  answer  members, at most `most_answer_bytes`
 /// @param  state   members
 [[nodiscard]] auto saved_window_texts(Saved_Window_Head head, std::string_view answer, std::string_view state)
-    -> Saved_Window_Texts;
-/// How the names of state files of a window begin, as Window::file().
+    -> Saved_Texts;
+/// How the paths of state files of a window begin, as Window::file().
 [[nodiscard]] auto state_files_of(Window const& window) -> std::string;
 
 /// What the file of a saved window says; views into its text.

@@ -116,9 +116,6 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
         return log.error();
     LETS_Aggregator<Scratch, Event, Summary> aggregator(scratch, **log);
 
-    auto const beside = [](std::string const& key, std::string_view file) {
-        return key.substr(0, key.rfind('/') + 1).append(file);
-    };
     enum class Finding { right, due, older, purged, gone, wrong };
     auto const compare = [&](Window const& window, std::string const& key, std::string& what) -> Result<Finding> {
         auto const saved = read(storage, key);
@@ -143,7 +140,8 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
             if (*purged) { // nothing else knows what was in it; those above it are built from it
                 auto taken = detail::copy_as_it_is(storage, scratch, key);
                 if (taken && !(*view)->state_file.empty())
-                    taken = detail::copy_as_it_is(storage, scratch, beside(key, (*view)->state_file));
+                    taken =
+                        detail::copy_as_it_is(storage, scratch, beside(Storage_Key(key), (*view)->state_file).str());
                 if (!taken)
                     return taken.error();
                 return Finding::purged;
@@ -165,7 +163,7 @@ check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& c
             return Finding::wrong;
         }
         if (auto const file = (*view)->state_file; !file.empty()) {
-            auto const fault = detail::fault_of_state(storage, scratch, beside(key, file));
+            auto const fault = detail::fault_of_state(storage, scratch, beside(Storage_Key(key), file).str());
             if (!fault)
                 return fault.error();
             what = *fault;

@@ -224,9 +224,6 @@ class Analytics {
         }
         return series;
     }
-    /// Removes the saved answers to questions with a filter or a time zone about windows that were over by an instant.
-    /// @return how many; Cost as Question_Desk::forget
-    [[nodiscard]] auto forget_answers(Utc_Time over_by) -> Result<std::uint64_t> { return desk_.forget(over_by); }
     /// The newest window of a type that has events.
     [[nodiscard]] auto latest(std::string_view window_type) -> Result<Window_Summary> {
         auto const type = parse_window_type(window_type);

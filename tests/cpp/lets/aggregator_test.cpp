@@ -2,6 +2,7 @@
 #include "support/printers.hpp"
 #include "support/quiet_log.hpp"
 #include "support/test_event.hpp"
+#include "support/test_seed.hpp"
 #include "support/wrapped_storage.hpp"
 #include <memfs_cache/lets/aggregator.hpp>
 #include <memfs_cache/storage/memory.hpp>
@@ -81,8 +82,8 @@ TEST_SUITE("lets/aggregator") {
     }
 
     TEST_CASE("every level of a random history equals a recount, live and final, and is stored once final") {
-        auto const seed = std::random_device{}();
-        CAPTURE(seed);
+        auto const seed = testing::seed_of_run();
+        INFO("MEMFS_CACHE_TEST_SEED=", seed);
         std::mt19937_64 random(seed);
         World world;
         Process process(world.store, at("2024-03-10T00:00"));
@@ -222,8 +223,8 @@ TEST_SUITE("lets/aggregator") {
     }
 
     TEST_CASE("deleting any saved windows and asking again gives identical bytes, also elsewhere and a day later") {
-        auto const seed = std::random_device{}();
-        CAPTURE(seed);
+        auto const seed = testing::seed_of_run();
+        INFO("MEMFS_CACHE_TEST_SEED=", seed);
         std::mt19937_64 random(seed);
         World world;
         Process process(world.store, at("2026-02-14T00:00"));
@@ -289,6 +290,70 @@ TEST_SUITE("lets/aggregator") {
         CHECK(after.reads - before.reads < 300);
         CHECK(after.writes - before.writes < 60);
         CHECK(world.files("aggregations/").size() == 3 * 4 + 1); // half-hour, hour, day, month of each, and the year
+    }
+
+    TEST_CASE("a month of saved days is listed at once, and each of them is asked for late events alone") {
+        World world;
+        Process process(world.store, at("2026-01-01T00:00"));
+        auto const start = at("2025-03-01T00:00");
+        for (int half_hour = 0; half_hour < 31 * 48; half_hour += 7)
+            process.record(start + half_hour * 30min, "n");
+        process.clock->set(at("2026-02-01T00:00"));
+        auto const total = process.total(Window_Type::monthly, "2025-03");
+        world.remove_all("aggregations/monthly/");
+        Process other(world.store, at("2026-02-01T00:00"));
+        auto const before = world.memory.counters();
+        CHECK(other.total(Window_Type::monthly, "2025-03") == total);
+        CHECK(world.memory.counters().lists - before.lists <= 31 + 10);
+    }
+
+    TEST_CASE("windows are active that have events, or are saved, or have saved ones below them, and no others") {
+        World world;
+        Process process(world.store, at("2026-01-01T00:00"));
+        auto const seed = testing::seed_of_run();
+        INFO("MEMFS_CACHE_TEST_SEED=", seed);
+        std::mt19937_64 random(seed);
+        auto const half_hours = [&](int below) {
+            return std::chrono::minutes(30 * static_cast<int>(random() % static_cast<unsigned>(below)));
+        };
+        auto const start = at("2024-01-01T00:00");
+        for (int i = 0; i < 200; ++i) // more in the first year, down to each half-hour of a day
+            process.record(start + half_hours(i < 100 ? 366 * 48 : i < 150 ? 48 : 731 * 48), "n");
+        process.clock->set(at("2026-02-01T00:00"));
+        for (auto const* year : {"2024", "2025"})
+            (void)process.ask(Window_Type::yearly, year);
+        for (auto const* kind : {"raw/", "aggregations/"})
+            for (auto const& entry : world.files(kind))
+                if (random() % 3 == 0)
+                    REQUIRE(world.memory.erase(Storage_Key(entry.first), Precondition::none()));
+
+        std::vector<Window> present;
+        for (auto const& entry : world.files("aggregations/"))
+            if (auto const saved = Window::from_file(entry.first.substr(entry.first.find("aggregations/") + 13)))
+                present.push_back(*saved);
+        for (auto const base : process.log->windows(earliest_time, latest_time).value())
+            present.push_back(Window::containing(Window_Type::half_hour, base.start()));
+        auto const is_at_or_below = [](Window_Type some, Window_Type type) {
+            for (auto level = std::optional(type); level; level = child_type(*level))
+                if (*level == some)
+                    return true;
+            return false;
+        };
+        for (int round = 0; round < 60; ++round) {
+            auto const type = all_window_types[static_cast<std::size_t>(round) % all_window_types.size()];
+            auto const begin = Window::containing(type, start + half_hours(731 * 48));
+            auto const end = Window::containing(type, begin.start() + half_hours(400 * 48)).end();
+            std::map<Utc_Time, Window> wanted;
+            for (auto const& some : present)
+                if (is_at_or_below(some.type(), type) && some.end() > begin.start() && some.start() < end)
+                    wanted.emplace(Window::containing(type, some.start()).start(),
+                                   Window::containing(type, some.start()));
+            std::vector<Window> all;
+            for (auto const& entry : wanted)
+                all.push_back(entry.second);
+            INFO(begin.key(), " ", to_text(type));
+            CHECK(process.aggregator.active_windows(type, begin.start(), end).value() == all);
+        }
     }
 
     TEST_CASE("latest follows the newest window and no question about the past moves it back") {

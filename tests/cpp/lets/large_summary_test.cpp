@@ -189,7 +189,7 @@ TEST_SUITE("lets/large summaries") {
         CHECK(std::string_view(outside.at("state_sha256").as_string()) == digest);
         CHECK(boost::json::parse(text).at("names").as_object().size() == 900);
         for (auto const& [path, bytes] : world.files(".json"))
-            CHECK(bytes.size() <= most_window_bytes);
+            CHECK(bytes.size() <= most_saved_bytes);
         CHECK(world.check().right == 5); // two half-hours, two hours, the day
         CHECK(world.wrong.empty());
     }

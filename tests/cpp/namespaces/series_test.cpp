@@ -43,6 +43,13 @@ void visit(Site& site, std::string const& time, std::string const& path = "/", i
     REQUIRE(site->record_view(view));
 }
 
+/// So many paths that what is kept of them does not fit into the file of an answer.
+constexpr std::uint64_t many = 2'000;
+void visit_many(Site& site, std::string const& time) {
+    for (std::uint64_t i = 0; i < many; ++i)
+        visit(site, time, "/path/of/a/page/that/somebody/reads/" + std::to_string(i));
+}
+
 /// "key total", of each row in order; "key -" where nothing was recorded.
 auto totals(Series const& series) -> std::vector<std::string> {
     std::vector<std::string> found;
@@ -531,24 +538,131 @@ TEST_SUITE("namespaces/series") {
         CHECK(saved(site).size() == 1);
     }
 
-    TEST_CASE("saved answers are forgotten by the end of their windows, and nothing else is") {
+    TEST_CASE("saved answers are purged by the end of their windows with their states, and nothing else is") {
         Site site("2026-03-01T00:00");
         visit(site, "2026-02-10T10:00", "/a");
         visit(site, "2026-02-12T10:00", "/a");
+        visit_many(site, "2026-02-10T11:00");
+        visit_many(site, "2026-02-12T11:00");
         auto const of = [](std::string const& day, std::string const& path) {
             return filtered(question(day + "T00:00", day + "T00:00:00.001", Window_Type::daily), "path", path);
         };
         for (std::string const day : {"2026-02-10", "2026-02-12"})
-            for (auto const& path : {std::string("/a"), std::string(1000, '/')})
+            for (auto const& path : {std::string("/a"), std::string(1000, '/'), std::string("/p*")})
                 REQUIRE(site->series(of(day, path)));
-        auto const before = stored_files(site.memory);
+        auto const before = saved(site);
+        REQUIRE(before.size() == 4 + 2 * 2);
         REQUIRE(write(site.memory, "cache/analytics/data/queries/note.txt", "a stranger's"));
-        CHECK(site->forget_answers(time_at("2026-02-11T00:00") - std::chrono::milliseconds(1)).value() == 0);
-        CHECK(site->forget_answers(time_at("2026-02-11T00:00")).value() == 2);
-        CHECK(saved(site).size() == 3);
-        REQUIRE(site->series(of("2026-02-10", "/a")));
-        REQUIRE(site->series(of("2026-02-10", std::string(1000, '/'))));
+        auto const purge = [&](int days) {
+            Purge_Options options;
+            options.policy.windows_days = days;
+            return site->purge(options).value();
+        };
+        CHECK(purge(19).is_empty());
+        auto const report = purge(18);
+        CHECK(report.questions == 3);
+        CHECK(report.objects.size() == 4);
+        CHECK(saved(site).size() == 4 + 1);
+        for (auto const& path : {std::string("/a"), std::string(1000, '/'), std::string("/p*")})
+            REQUIRE(site->series(of("2026-02-10", path)));
         REQUIRE(remove(site.memory, "cache/analytics/data/queries/note.txt"));
-        CHECK(stored_files(site.memory) == before);
+        for (auto const& [key, bytes] : saved(site)) {
+            INFO(key);
+            REQUIRE(before.contains(key));
+            CHECK(bytes == before.at(key));
+        }
+        CHECK(saved(site).size() == before.size());
+    }
+
+    TEST_CASE("the state of a saved answer lies beside it where it is large, and only those that merge it read it") {
+        Site site("2026-03-02T00:00");
+        visit_many(site, "2026-02-10T10:00");
+        visit_many(site, "2026-02-11T10:00");
+        auto const day =
+            filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "status", "2xx");
+        auto const month =
+            filtered(question("2026-02-01T00:00", "2026-03-01T00:00", Window_Type::monthly), "status", "2xx");
+        auto const of_day = site->series(day).value().to_json();
+        auto const of_month = site->series(month).value();
+        CHECK(of_month.rows.at(0).summary.total_requests == 2 * many);
+        CHECK(of_month.rows.at(0).summary.unique_visitors == 2); // one, and another salt a day;
+        auto const before = saved(site);
+        REQUIRE(before.size() == 3 * 2);
+        for (auto const& [key, bytes] : before)
+            if (key.ends_with(".json"))
+                CHECK(bytes.size() <= most_saved_bytes);
+
+        memfs_cache::testing::Site_Process<Watched_Memory> later(site.storage, time_at("2026-03-02T01:00"));
+        auto const seen = operations(site, [&] { CHECK(later->series(day).value().to_json() == of_day); });
+        CHECK(count(seen, "get queries/") == 1);
+
+        auto const ask_again = [&] {
+            for (auto const& entry : before) // the month's, so that it has to be merged again
+                if (entry.second.find(R"("monthly")") != std::string::npos)
+                    REQUIRE(remove(site.memory, entry.first));
+            CHECK(later->series(month).value().to_json() == of_month.to_json());
+            CHECK(later->series(day).value().to_json() == of_day);
+            CHECK(saved(site) == before);
+        };
+        auto const states = [&] {
+            std::vector<std::string> found;
+            for (auto const& entry : before)
+                if (!entry.first.ends_with(".json"))
+                    found.push_back(entry.first);
+            return found;
+        }();
+        ask_again();
+        for (auto const& state : states)
+            REQUIRE(remove(site.memory, state));
+        ask_again();
+        for (auto const& state : states)
+            REQUIRE(write(site.memory, state, "no zstd"));
+        ask_again();
+    }
+
+    TEST_CASE("a late event leaves one state beside a saved answer, and that is the new one") {
+        Site site("2026-03-02T00:00");
+        visit_many(site, "2026-02-10T10:00");
+        auto const day =
+            filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "status", "2xx");
+        REQUIRE(site->series(day));
+        auto const before = saved(site);
+        REQUIRE(before.size() == 2);
+        visit(site, "2026-02-10T10:00", "/late");
+        CHECK(site->series(day).value().rows.at(0).summary.total_requests == many + 1);
+        auto const after = saved(site);
+        CHECK(after.size() == 2);
+        CHECK(after.rbegin()->first != before.rbegin()->first);
+    }
+
+    TEST_CASE("answers that were saved in the first form are read, shown and merged") {
+        Site site("2026-03-02T00:00");
+        visit(site, "2026-02-10T10:00", "/a");
+        visit(site, "2026-02-11T10:00", "/b", 404);
+        auto const day =
+            filtered(question("2026-02-10T00:00", "2026-02-11T00:00", Window_Type::daily), "status", "2xx");
+        auto const month =
+            filtered(question("2026-02-01T00:00", "2026-03-01T00:00", Window_Type::monthly), "status", "2xx");
+        auto const of_day = site->series(day).value().to_json();
+        auto const of_month = site->series(month).value().to_json();
+        for (auto const& [key, bytes] : saved(site)) {
+            std::string const state = R"("state":{"v":2,)", late = R"("late_events":0,)";
+            auto const begin = bytes.find(state), head = bytes.find(late);
+            REQUIRE(begin != std::string::npos);
+            REQUIRE(head != std::string::npos);
+            auto first = bytes.substr(0, head + late.size()) + bytes.substr(begin + state.size());
+            first.pop_back();
+            first.replace(first.find(R"("v":2)"), 5, R"("v":1)");
+            if (bytes.find(R"("monthly")") == std::string::npos)
+                REQUIRE(write(site.memory, key, first));
+            else
+                REQUIRE(remove(site.memory, key));
+        }
+        memfs_cache::testing::Site_Process<Watched_Memory> later(site.storage, time_at("2026-03-02T01:00"));
+        auto const seen = operations(site, [&] {
+            CHECK(later->series(day).value().to_json() == of_day);
+            CHECK(later->series(month).value().to_json() == of_month);
+        });
+        CHECK(count(seen, "get raw/") == 0);
     }
 }

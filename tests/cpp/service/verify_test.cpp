@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 
 using namespace memfs_cache;
@@ -225,5 +226,65 @@ TEST_SUITE("service/verify") {
         REQUIRE(cache.close());
         CHECK(stored_files(moved, "cache/analytics/data/aggregations/") ==
               stored_files(store.storage, "cache/analytics/data/aggregations/"));
+    }
+
+    TEST_CASE_TEMPLATE("sealed events and the states beside windows and saved answers move as everything else does",
+                       Backend, MEMFS_CACHE_BACKENDS) {
+        auto const clock = std::make_shared<Manual_Clock>(time_at("2026-02-13T14:05"));
+        Service_Options options;
+        options.clock = clock;
+        Analytics_Filter filter;
+        REQUIRE(filter.add("status", "2xx"));
+        auto const ask = [&](Any_Storage& storage) {
+            Cache_Service<Any_Storage> cache(storage, options);
+            REQUIRE(cache.analytics().aggregation("monthly", "2026-02")->final);
+            REQUIRE(cache.analytics().aggregation("daily", "2026-02-13", filter)->total_requests == 2'000);
+            REQUIRE(cache.close());
+        };
+        Any_Storage storage = Storage_Memory();
+        {
+            Cache_Service<Any_Storage> cache(storage, options);
+            for (int i = 0; i < 2'000; ++i) {
+                auto const path = "/path/of/a/page/that/somebody/reads/" + std::to_string(i);
+                Request_View request{.method = "GET", .target = path, .status = 200};
+                request.remote = "192.0.2.1";
+                cache.analytics().record_request(request);
+            }
+            REQUIRE(cache.close());
+        }
+        clock->advance(std::chrono::hours(24 * 30));
+        auto const window = Base_Window::containing(time_at("2026-02-13T14:05"));
+        Log_Paths const paths("cache", Namespace_Name("analytics"));
+        Sealer sealer(storage, paths, *clock);
+        REQUIRE(sealer.seal(window));
+        clock->advance(std::chrono::hours(2));
+        REQUIRE(sealer.remove_sealed(window).value());
+        ask(storage);
+        auto const kept = stored_files(storage);
+        auto const ending = [&](std::string_view end) {
+            return std::count_if(kept.begin(), kept.end(), [&](auto const& file) { return file.first.ends_with(end); });
+        };
+        REQUIRE(ending(".jsonl") == 0);
+        REQUIRE(ending(".jsonl.zst") == 1);
+        REQUIRE(ending(".zst") == 1 + 4 + 1); // half-hour, hour, day and month, and the saved answer
+
+        Backend backend;
+        REQUIRE(copy_objects(storage, backend.storage).value().verified());
+        Storage_Memory back;
+        REQUIRE(copy_objects(backend.storage, back).value().verified());
+        CHECK(stored_files(back) == kept);
+
+        Any_Storage moved = std::move(back);
+        for (auto const& [name, bytes] : kept)
+            if (name.find("/aggregations/") != std::string::npos || name.find("/queries/") != std::string::npos)
+                REQUIRE(remove(moved, name).value());
+        ask(moved);
+        for (auto const& file : kept) {
+            INFO(file.first);
+            CHECK((read(moved, file.first).value() == file.second));
+        }
+        Verify_Options checked;
+        checked.clock = clock;
+        CHECK(verify_store(moved, checked).value().sound());
     }
 }

@@ -29,6 +29,7 @@ auto add_series(CLI::App& app) -> Subcommand;
 auto add_pulse(CLI::App& app) -> Subcommand;
 auto add_tokens(CLI::App& app) -> Subcommand;
 auto add_costs(CLI::App& app) -> Subcommand;
+auto add_transfers(CLI::App& app) -> Subcommand;
 auto add_export(CLI::App& app) -> Subcommand;
 auto add_probe(CLI::App& app) -> Subcommand;
 auto add_verify(CLI::App& app) -> Subcommand;

@@ -83,12 +83,12 @@ auto time_text(Utc_Time time) -> std::string {
 
 int main(int argc, char** argv) {
     try {
-        CLI::App app("Analytics, tokens, costs and entries on plain files", "memfs-cache");
+        CLI::App app("Analytics, tokens, transfers, costs and entries on plain files", "memfs-cache");
         app.set_version_flag("--version", std::string(version));
         app.require_subcommand(1);
         std::vector<std::pair<CLI::App*, Subcommand>> commands;
-        for (auto* add : {&add_serve, &add_import, &add_query, &add_series, &add_pulse, &add_tokens, &add_costs,
-                          &add_export, &add_probe, &add_verify, &add_purge, &add_rebuild, &add_hold}) {
+        for (auto* add : {&add_serve, &add_import, &add_query, &add_series, &add_pulse, &add_tokens, &add_transfers,
+                          &add_costs, &add_export, &add_probe, &add_verify, &add_purge, &add_rebuild, &add_hold}) {
             auto run = (*add)(app);
             commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
         }

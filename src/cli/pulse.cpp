@@ -46,7 +46,7 @@ auto add_pulse(CLI::App& app) -> Subcommand {
     options->store.add_namespace_to(*command);
     command->add_option("--window-minutes", options->window_minutes, "1 to 1440")
         ->capture_default_str()
-        ->check(CLI::Range(1, Pulse_Reader<Any_Storage>::most_minutes));
+        ->check(CLI::Range(1, most_recent_minutes));
     command->add_flag("--json", options->json, "as one JSON object");
     return [options] { return run(*options); };
 }

@@ -126,7 +126,8 @@ void Analytics_Summary::add(Analytics_Record const& event) {
     ++total_requests;
     if (event.event_type == "page_view")
         ++page_views;
-    else if (event.event_type == "api_call")
+    else if (event.event_type == "api_call" || event.event_type == "transfer_created" ||
+             event.event_type == "transfer_viewed")
         ++api_calls;
     else if (event.event_type == "file_upload")
         ++file_uploads;

@@ -12,10 +12,12 @@ auto Service_Health::to_json() const -> boost::json::object {
 static_assert(NamespaceHandler<Analytics<Any_Storage>>);
 static_assert(NamespaceHandler<Tokens<Any_Storage>>);
 static_assert(NamespaceHandler<Costs<Any_Storage>>);
+static_assert(NamespaceHandler<Transfers<Any_Storage>>);
 
 template class Analytics<Any_Storage>;
 template class Tokens<Any_Storage>;
 template class Costs<Any_Storage>;
+template class Transfers<Any_Storage>;
 template class Cache_Service<Any_Storage>;
 
 } // namespace memfs_cache

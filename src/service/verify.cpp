@@ -7,6 +7,8 @@
 #include <memfs_cache/namespaces/costs.hpp>
 #include <memfs_cache/namespaces/tokens/token.hpp>
 #include <memfs_cache/namespaces/tokens/token_event.hpp>
+#include <memfs_cache/namespaces/transfers/transfer_names.hpp>
+#include <memfs_cache/namespaces/transfers/transfers_summary.hpp>
 #include <memfs_cache/service/verify.hpp>
 #include <memfs_cache/storage/words.hpp>
 
@@ -244,7 +246,11 @@ class Verifier {
         if (!saved)
             return saved.error();
         // Of what kind they are they say themselves, whatever the namespace is called.
+        std::uint64_t windows = 0;
         for (auto const& path : *saved) {
+            if (!Window::from_file(std::string_view(path).substr(folder.size())))
+                continue; // what lies beside windows, or a stranger's file
+            ++windows;
             auto const text = read(storage_, path);
             if (!text)
                 return text.error();
@@ -252,25 +258,32 @@ class Verifier {
             if (!object)
                 continue;
             if (Analytics_Answer::from_text(**text) || Analytics_Summary().merge_text(**text)) // of today, or older
-                return check<Analytics_Record, Analytics_Summary>(paths);
+                return check<Analytics_Record, Analytics_Summary>(paths, paths);
             if (Tokens_Summary::from_object(*object))
-                return check<Token_Event, Tokens_Summary>(paths);
+                return check<Token_Event, Tokens_Summary>(paths, paths);
+            if (Transfers_Answer::from_text(**text)) {
+                if (auto const of = analytics_of_transfers(name))
+                    return check<Analytics_Record, Transfers_Summary>(paths, Log_Paths(options_.root_prefix, *of));
+                continue; // a stranger's
+            }
             if (Cost_Summary::from_object(*object))
                 return check_cost_windows(paths, *saved);
         }
-        report_.unknown_windows += saved->size();
+        report_.unknown_windows += windows;
         return {};
     }
 
+    /// @param  events  of the log that the windows are made of
     template <class Event, class Summary>
-    auto check(Log_Paths const& paths) -> Result<void> {
+    auto check(Log_Paths const& paths, Log_Paths const& events) -> Result<void> {
         auto const wrong_window = [&](Window const& window, std::string const& what) -> Result<void> {
             auto const path = paths.data_prefix() + "aggregations/" + window.file();
-            auto const repaired = options_.repair && rebuild<Event, Summary>(paths, window);
+            auto const repaired = options_.repair && rebuild<Event, Summary>(paths, events, window);
             wrong(path, what, repaired);
             return {};
         };
-        auto const checked = check_windows<Any_Storage, Event, Summary>(storage_, paths, options_.clock, wrong_window);
+        auto const checked =
+            check_windows<Any_Storage, Event, Summary>(storage_, paths, events, options_.clock, wrong_window);
         if (!checked)
             return checked.error();
         report_.windows += checked->right;
@@ -282,11 +295,11 @@ class Verifier {
 
     /// Windows of lower levels come first, so a parent is put together from children that are right already.
     template <class Event, class Summary>
-    auto rebuild(Log_Paths const& paths, Window const& window) -> bool {
+    auto rebuild(Log_Paths const& paths, Log_Paths const& events, Window const& window) -> bool {
         Event_Log_Options reading;
         reading.mode = Recording_Mode::off;
-        auto const log = Event_Log<Any_Storage>::open(storage_, paths, options_.clock, reading);
-        return log && LETS_Aggregator<Any_Storage, Event, Summary>(storage_, **log).rebuild(window);
+        auto const log = Event_Log<Any_Storage>::open(storage_, events, options_.clock, reading);
+        return log && LETS_Aggregator<Any_Storage, Event, Summary>(storage_, **log, paths).rebuild(window);
     }
 
     Any_Storage& storage_;

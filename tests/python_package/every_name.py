@@ -10,6 +10,8 @@ from typing import Any
 
 import memfs_cache
 from memfs_cache import (
+    Active_Transfer,
+    Active_Transfers,
     Already_Exists,
     Analytics,
     Analytics_Event,
@@ -56,6 +58,11 @@ from memfs_cache import (
     Token_Use,
     Tokens,
     Too_Large,
+    Transfer_Event,
+    Transfer_Figures,
+    Transfer_Summary,
+    Transfers,
+    Transfers_Window,
     Unavailable,
     Unsupported,
     Updated,
@@ -177,6 +184,23 @@ def tokens(cache: Cache_Service) -> None:
     assert cache.use_token("b").success and cache.lookup_token("b") and cache.revoke_token("b") and cache.list_tokens()
 
 
+def transfers(cache: Cache_Service) -> None:
+    handler: Transfers = cache.transfers
+    ids: list[str] = [handler.record("a1", act, NOON) for act in ("created", "upload_completed", "viewed")]
+    ids.append(handler.record("a1", "downloaded", ip="203.0.113.7", country="GB", content_bytes=9, token_id="t", path="/a1",
+                              method="GET", user_agent="x", ip_hash=""))
+    summary: Transfer_Summary = handler.summary("a1")
+    event: Transfer_Event = summary.events[0]
+    assert len(set(ids)) == 4 and summary.total_views == 1 and summary.active_countries == {"GB": 1}
+    assert handler.events("a1", limit=1) == [event] and event.to_dict()["event_type"] == "downloaded"
+    active: Active_Transfers = handler.active(window_minutes=5)
+    row: Active_Transfer = active.transfers[0]
+    window: Transfers_Window = handler.aggregation("daily", "2026-02-13")
+    figures: Transfer_Figures = window.transfers[0]
+    assert row.downloads == figures.unique_downloaders == window.total_uploads == 1
+    assert handler("site-x").active().transfers == []
+
+
 def costs(cache: Cache_Service) -> None:
     handler: Costs = cache.costs
     assert handler.record(Cost_Entry("2026-02-12", "S3", "1.5")) and handler.record(Cost_Entry(NOON.date(), "S3", 2, region="x"))
@@ -212,7 +236,7 @@ def main(folder: str) -> None:
         with Cache_Service(storage_fs=storage, clock=clock, id_generator=Cache_Id.new, recording="buffered",
                            flush_interval_ms=50, trusted_proxies=["10.0.0.0/8"], exclude_paths="/health", accept_credits=False) as cache:
             cache.setup_namespaces()
-            for use in (hashes, entries, analytics, tokens, costs):
+            for use in (hashes, entries, analytics, tokens, transfers, costs):
                 use(cache)
             cache.flush()
             cache.hold("analytics", "court", "asked", start=NOON, end=None)

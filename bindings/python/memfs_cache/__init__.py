@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries, request analytics, exact tokens and costs on a storage of your choice.
+"""Entries, request analytics, exact tokens, transfers and costs on a storage of your choice.
 
     from memfs_cache import Cache_Service, Storage_Disk
 
@@ -24,6 +24,7 @@ from ._core import (
     Storage_S3,
     Storage_Sqlite,
     Tokens,
+    Transfers,
     __version__,
     open_storage,
 )
@@ -47,6 +48,8 @@ from .errors import (
     Unsupported,
 )
 from .types import (
+    Active_Transfer,
+    Active_Transfers,
     Budget,
     Cost_Alert,
     Cost_Entry,
@@ -64,11 +67,17 @@ from .types import (
     Token_Event,
     Token_Figures,
     Token_Use,
+    Transfer_Event,
+    Transfer_Figures,
+    Transfer_Summary,
+    Transfers_Window,
     Updated,
     Window_Summary,
 )
 
 __all__ = [
+    "Active_Transfer",
+    "Active_Transfers",
     "Already_Exists",
     "Analytics",
     "Analytics_Event",
@@ -114,6 +123,11 @@ __all__ = [
     "Token_Figures",
     "Token_Use",
     "Tokens",
+    "Transfer_Event",
+    "Transfer_Figures",
+    "Transfer_Summary",
+    "Transfers",
+    "Transfers_Window",
     "Too_Large",
     "Unavailable",
     "Unsupported",

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from typing_extensions import Never
 
 from .types import (
+    Active_Transfers,
     Budget,
     Cost_Alert,
     Cost_Entry,
@@ -26,6 +27,9 @@ from .types import (
     Token_Event,
     Token_Figures,
     Token_Use,
+    Transfer_Event,
+    Transfer_Summary,
+    Transfers_Window,
     Updated,
     Window_Summary,
 )
@@ -280,6 +284,28 @@ class Tokens(metaclass=_Class):
     def aggregation(self, name: str, window_type: str, window_key: str) -> Token_Figures: ...
     def list(self) -> _List[Token]: ...
 
+class Transfers(metaclass=_Class):
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...  # the library alone makes them
+    def __call__(self, name: str) -> Transfers: ...
+    def record(
+        self,
+        transfer_id: str,
+        event_type: str,
+        timestamp: _Time | None = None,
+        ip_hash: str = "",
+        country: str = "",
+        content_bytes: int = 0,
+        token_id: str = "",
+        path: str = "",
+        method: str = "",
+        ip: str = "",
+        user_agent: str = "",
+    ) -> str: ...
+    def summary(self, transfer_id: str) -> Transfer_Summary: ...
+    def active(self, window_minutes: int = 60) -> Active_Transfers: ...
+    def events(self, transfer_id: str, limit: int = 100) -> list[Transfer_Event]: ...
+    def aggregation(self, window_type: str, window_key: str) -> Transfers_Window: ...
+
 class Costs(metaclass=_Class):
     def __init__(self, *args: Never, **kwargs: Never) -> None: ...  # the library alone makes them
     def __call__(self, name: str) -> Costs: ...
@@ -335,6 +361,8 @@ class Service(metaclass=_Class):
     def analytics(self) -> Analytics: ...
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def transfers(self) -> Transfers: ...
     @property
     def costs(self) -> Costs: ...
     def setup_namespaces(self) -> None: ...

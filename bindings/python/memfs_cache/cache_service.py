@@ -20,7 +20,7 @@ _EXIT_SECONDS = 10.0  # that an ending interpreter waits for a storage
 
 
 class Cache_Service(_core.Service):
-    """Entries, analytics, tokens and costs on one storage; a context manager that closes at its end.
+    """Entries, analytics, tokens, transfers and costs on one storage; a context manager that closes at its end.
 
         with Cache_Service(storage_fs=Storage_Disk("./data")) as cache:
             cache.tokens.create("community-x", limit=10)
@@ -52,6 +52,7 @@ class Cache_Service(_core.Service):
     NS_ANALYTICS = "analytics"
     NS_TOKENS = "tokens"
     NS_COSTS = "costs"
+    NS_TRANSFERS = "transfers"
 
     def __init__(
         self,

@@ -184,6 +184,126 @@ class Token_Figures(Answer):
 
 
 @dataclass(frozen=True)
+class Transfer_Event(Answer):
+    """Something that happened to a transfer."""
+
+    timestamp: int
+    event_id: str
+    event_type: str  # created, upload_completed, viewed or downloaded
+    country: str
+    ip_hash: str  # its first 8 digits
+    content_bytes: int
+
+
+@dataclass(frozen=True)
+class Transfer_Summary(Answer):
+    """What happened to one transfer. Of the times 0 stands for never, or not known."""
+
+    transfer_id: str
+    cache_id: str  # of its entry; "" while none can be made
+    total_events: int
+    total_views: int
+    total_downloads: int
+    total_uploads: int  # completed ones
+    total_bytes: int
+    created_at: int
+    first_activity_at: int
+    last_activity_at: int
+    first_download_at: int
+    last_download_at: int
+    unique_downloaders: int
+    unique_downloaders_error: float  # relative standard error; 0: exact
+    unique_downloaders_period: str  # day, week or month: within it a downloader is counted once
+    active_hours: dict[str, int]  # events by hour of the day, UTC, "0" to "23"
+    active_countries: dict[str, int]  # downloads, largest first, then by name
+    events: list[Transfer_Event]  # at most 20, newest first
+    error: int  # how many events may be missing; 0: exact
+    computed_at: int
+    revision: int
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Transfer_Summary:
+        return cls(**{**fields, "events": [Transfer_Event(**event) for event in fields["events"]]})
+
+
+@dataclass(frozen=True)
+class Active_Transfer(Answer):
+    """What a transfer does now."""
+
+    transfer_id: str
+    events: int
+    views: int
+    downloads: int
+    uploads: int
+    created: int
+    bytes: int
+    last_activity_at: int
+
+
+@dataclass(frozen=True)
+class Active_Transfers(Answer):
+    """Which transfers are active: in (computed_at - window_minutes, computed_at]."""
+
+    computed_at: int
+    window_minutes: int
+    total_events: int
+    active_transfers: int  # how many different ones
+    transfers: list[Active_Transfer]  # at most 100, the most active first
+    other: dict[str, int]  # what those did that are not among them
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Active_Transfers:
+        return cls(**{**fields, "transfers": [Active_Transfer(**row) for row in fields["transfers"]]})
+
+
+@dataclass(frozen=True)
+class Transfer_Figures(Answer):
+    """What happened to a transfer in a window."""
+
+    transfer_id: str
+    events: int
+    views: int
+    downloads: int
+    uploads: int
+    created: int
+    bytes: int
+    first_activity_at: int
+    last_activity_at: int
+    unique_downloaders: int
+    unique_downloaders_error: float  # relative standard error; 0: exact
+
+
+@dataclass(frozen=True)
+class Transfers_Window(Answer):
+    """What happened to all transfers in [window_start, window_end)."""
+
+    window_start: int
+    window_end: int
+    window_type: str
+    window_key: str
+    recorded: bool  # False: no event of any kind is known
+    final: bool  # nothing will be added, but for late events
+    computed_at: int
+    revision: int
+    total_events: int
+    total_views: int
+    total_downloads: int
+    total_uploads: int
+    total_created: int
+    total_bytes: int
+    active_transfers: int  # how many different ones
+    active_transfers_error: float  # relative standard error; 0: exact
+    transfers: list[Transfer_Figures]  # at most 100, the most active first
+    other: dict[str, int]  # what happened to those that are not among them
+    error: int  # how many events of a transfer may be missing; 0: exact
+    late_events: int  # of the whole log
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Transfers_Window:
+        return cls(**{**fields, "transfers": [Transfer_Figures(**row) for row in fields["transfers"]]})
+
+
+@dataclass(frozen=True)
 class Cost_Entry(Answer):
     """What one service cost on one UTC day; to be recorded, and as it was kept (then amounts are decimal text)."""
 

@@ -156,10 +156,12 @@ void register_service(py::module_& module) {
     py::class_<Entries> entries(module, "Entry_Store");
     py::class_<Analytics_Handle> analytics(module, "Analytics");
     py::class_<Tokens_Handle> tokens(module, "Tokens");
+    py::class_<Transfers_Handle> transfers(module, "Transfers");
     py::class_<Costs_Handle> costs(module, "Costs");
     register_entries(entries);
     register_analytics(analytics);
     register_tokens(tokens);
+    register_transfers(transfers);
     register_costs(costs);
 
     py::class_<Service>(module, "Service", "What memfs_cache.Cache_Service is made of.")
@@ -185,13 +187,16 @@ void register_service(py::module_& module) {
             "tokens", [](py::object const& self) { return tokens_of(self, Cache::ns_tokens); },
             "Invitation tokens with exact limits; cache.tokens(\"beta\") are those of another namespace.")
         .def_property_readonly(
+            "transfers", [](py::object const& self) { return transfers_of(self, Cache::ns_analytics); },
+            "What happens to transfers; cache.transfers(\"site-x\") are those that other analytics tell of.")
+        .def_property_readonly(
             "costs", [](py::object const& self) { return costs_of(self, Cache::ns_costs); },
             "What things cost; cache.costs(\"lab\") are those of another namespace.")
         .def(
             "setup_namespaces",
             [](Service const& service) { waiting([&] { return service.cache->setup_namespaces(); }); },
-            "Opens analytics, tokens and costs, so that what is wrong with one shows now and not with its first "
-            "request.")
+            "Opens analytics, tokens, costs and transfers, so that what is wrong with one shows now and not with its "
+            "first request.")
         .def(
             "namespaces", [](Service const& service) { return waiting([&] { return service.cache->namespaces(); }); },
             "Names of the namespaces in the store and of those in use, sorted.")

@@ -12,6 +12,7 @@ namespace memfs_cache {
 extern template class Analytics<Any_Storage>;
 extern template class Tokens<Any_Storage>;
 extern template class Costs<Any_Storage>;
+extern template class Transfers<Any_Storage>;
 } // namespace memfs_cache
 
 namespace memfs_cache::python {
@@ -39,6 +40,10 @@ struct Tokens_Handle {
     py::object service;
     Tokens<Any_Storage>* tokens;
 };
+struct Transfers_Handle {
+    py::object service;
+    Transfers<Any_Storage>* transfers;
+};
 struct Costs_Handle {
     py::object service;
     Cache* cache;
@@ -47,6 +52,7 @@ struct Costs_Handle {
 
 [[nodiscard]] auto analytics_of(py::object const& service, std::string_view name) -> Analytics_Handle;
 [[nodiscard]] auto tokens_of(py::object const& service, std::string_view name) -> Tokens_Handle;
+[[nodiscard]] auto transfers_of(py::object const& service, std::string_view name) -> Transfers_Handle;
 [[nodiscard]] auto costs_of(py::object const& service, std::string_view name) -> Costs_Handle;
 
 /// A list of answers of one class.
@@ -62,6 +68,7 @@ auto list_of(char const* type, Items const& items) -> py::list {
 void register_entries(py::class_<Entries>& entries);
 void register_analytics(py::class_<Analytics_Handle>& analytics);
 void register_tokens(py::class_<Tokens_Handle>& tokens);
+void register_transfers(py::class_<Transfers_Handle>& transfers);
 void register_costs(py::class_<Costs_Handle>& costs);
 
 } // namespace memfs_cache::python

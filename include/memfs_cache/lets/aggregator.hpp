@@ -39,9 +39,14 @@ class LETS_Aggregator {
     /// open one adds up to, and learns from here how.
     /// @param  cache_bytes  how much of saved windows is kept decoded, measured by their stored size
     LETS_Aggregator(Storage& storage, Event_Log<Storage>& log, std::size_t cache_bytes = 64 << 20)
-        : storage_(storage), log_(log), cache_(cache_bytes) {
+        : LETS_Aggregator(storage, log, cache_bytes, log.paths(), true) {
         log_.sum_up_streams([] { return std::make_unique<Own_Stream_Summary>(); });
     }
+    /// A second view of a log: it has windows of its own in another namespace, and is no owner of the log. Made at any
+    /// time.
+    /// @param  windows  where they lie; not where the windows of the log's owner do
+    LETS_Aggregator(Storage& storage, Event_Log<Storage>& log, Log_Paths windows, std::size_t cache_bytes = 64 << 20)
+        : LETS_Aggregator(storage, log, cache_bytes, std::move(windows), false) {}
 
     /// The numbers of a window, complete to the moment of the call.
     /// @errors invalid_argument if it lies in the future; what the storage says; corrupt_data naming the file
@@ -295,16 +300,20 @@ class LETS_Aggregator {
 
     /// The key of a saved window.
     [[nodiscard]] auto key_of(Window const& window) const -> Storage_Key {
-        return log_.paths().under("aggregations/" + window.file());
+        return paths_.under("aggregations/" + window.file());
     }
 
   private:
+    LETS_Aggregator(
+        Storage& storage, Event_Log<Storage>& log, std::size_t cache_bytes, Log_Paths windows, bool owns_log)
+        : storage_(storage), log_(log), paths_(std::move(windows)), owns_log_(owns_log), cache_(cache_bytes) {}
+
     /// Visits saved windows of a level that touch [from, end), in order. Many that follow each other are listed at once;
     /// where the visit says to go on further ahead, what lies between is not listed.
     /// @param  go_on_at  (Window) -> Utc_Time, the end of it or later
     template <class Go_On_At>
     auto visit_saved(Window_Type level, Utc_Time from, Utc_Time end, Go_On_At const& go_on_at) const -> Result<void> {
-        auto const prefix = log_.paths().data_prefix() + "aggregations/";
+        auto const prefix = paths_.data_prefix() + "aggregations/";
         auto const just_before = [&](Utc_Time time) {
             auto const file = Window::containing(level, time).file();
             return prefix + file.substr(0, file.size() - 5); // without its .json
@@ -514,12 +523,10 @@ class LETS_Aggregator {
                 return of_saved(*saved);
 
             Summary summary;
-            Saved_Window_Head head{log_.paths().namespace_name(),
-                                   window,
-                                   late->revision,
-                                   std::max(window.end() + log_.settings().grace, late->newest_at),
-                                   late->late_events,
-                                   {}};
+            Saved_Window_Head head{
+                paths_.namespace_name(), window,
+                late->revision,          std::max(window.end() + log_.settings().grace, late->newest_at),
+                late->late_events,       {}};
             auto const any = child_type(window.type()) ? sum_children(window, head, summary) : sum_raw(head, summary);
             if (!any)
                 return any.error();
@@ -739,7 +746,7 @@ class LETS_Aggregator {
 
     /// The first question about an open half-hour does not read what its writers have summed up. Finals never do it.
     auto begin_with_partials(Base_Window base, Open_Half_Hour& half_hour) -> Result<void> {
-        if (std::exchange(half_hour.begun, true))
+        if (std::exchange(half_hour.begun, true) || !owns_log_)
             return {};
         auto const partials = log_.partials(base);
         if (!partials)
@@ -778,7 +785,7 @@ class LETS_Aggregator {
 
     auto erase_states(Window const& window) -> Result<void> {
         if constexpr (is_large) {
-            auto const names = files_list(storage_, log_.paths().under("aggregations/" + state_files_of(window)).str());
+            auto const names = files_list(storage_, paths_.under("aggregations/" + state_files_of(window)).str());
             if (!names)
                 return names.error();
             for (auto const& name : *names)
@@ -868,7 +875,7 @@ class LETS_Aggregator {
         auto& known = latest_[head.window.type()];
         if (known >= here) // most questions are about the past
             return {};
-        auto const key = log_.paths().under("latest/current-" + std::string(to_text(head.window.type())) + ".json");
+        auto const key = paths_.under("latest/current-" + std::string(to_text(head.window.type())) + ".json");
         constexpr int most_tries = 64;
         for (int tries = 0; tries < most_tries; ++tries) {
             auto const current = storage_.get(key, Byte_Range{0, Window_Position::longest_text});
@@ -901,6 +908,8 @@ class LETS_Aggregator {
 
     Storage& storage_;
     Event_Log<Storage>& log_;
+    Log_Paths const paths_;                       ///< where its windows lie
+    bool const owns_log_;                         ///< and so the partial summaries of it
     std::atomic<std::uint64_t> saved_windows_{0}; ///< how many were saved,
     std::mutex sync_mutex_;
     std::uint64_t synced_windows_ = 0; ///< and how many of them are on the disk for certain

@@ -99,22 +99,24 @@ template <StorageBackend Storage, StorageBackend Scratch>
 } // namespace detail
 
 /// Builds every saved window of a namespace again, from the events on, and compares the bytes.
+/// @param  paths     of the namespace of the windows
+/// @param  events    of the log that they are made of
 /// @param  on_wrong  (Window const&, std::string what) -> Result<void>: told of each window that is not what its events
 ///                make, those of lower levels first
 /// @errors what the storage and `on_wrong` say
 /// Cost    a read of all raw events that saved windows cover, and of the windows; memory for all of them built anew
 template <StorageBackend Storage, LogEvent Event, WindowSummary<Event> Summary, class Wrong>
-[[nodiscard]] auto
-check_windows(Storage const& storage, Log_Paths const& paths, Clock_Ptr const& clock, Wrong&& on_wrong)
+[[nodiscard]] auto check_windows(
+    Storage const& storage, Log_Paths const& paths, Log_Paths const& events, Clock_Ptr const& clock, Wrong&& on_wrong)
     -> Result<Window_Check_Report> {
     using Scratch = Without_Windows<Storage>;
     Scratch scratch(storage, paths);
     Event_Log_Options options;
     options.mode = Recording_Mode::off;
-    auto log = Event_Log<Scratch>::open(scratch, paths, clock, options);
+    auto log = Event_Log<Scratch>::open(scratch, events, clock, options);
     if (!log)
         return log.error();
-    LETS_Aggregator<Scratch, Event, Summary> aggregator(scratch, **log);
+    LETS_Aggregator<Scratch, Event, Summary> aggregator(scratch, **log, paths);
 
     enum class Finding { right, due, older, purged, gone, wrong };
     auto const compare = [&](Window const& window, std::string const& key, std::string& what) -> Result<Finding> {

@@ -6,6 +6,7 @@
 #include <memfs_cache/core/per_process.hpp>
 #include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/events/event_log.hpp>
+#include <memfs_cache/lets/newest_events.hpp>
 #include <memfs_cache/lets/rebuilding.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
 #include <memfs_cache/namespaces/tokens/action_claims.hpp>
@@ -278,11 +279,21 @@ class Tokens {
             return record.error();
         if (!*record)
             return unknown_token();
-        std::vector<Token_Event> found;
-        auto const done = collect(**record, found, most);
-        if (!done)
-            return done.error();
-        return found;
+        auto const& name = (*record)->token_name;
+        auto const names = [&](Window const& window) -> Result<bool> {
+            auto const answer = aggregator_.query(window);
+            if (!answer)
+                return answer.error();
+            return answer->summary->tokens.contains(name);
+        };
+        auto const take = [&](Raw_Event const& raw) -> Result<std::optional<Token_Event>> {
+            Token_Event event;
+            if (auto const read = event.read(raw); !read)
+                return read.error();
+            return event.token_name == name ? std::optional(std::move(event)) : std::nullopt;
+        };
+        return Newest_Events<Token_Event, Storage>(*log_, {.member = "token_name", .value = name}, names, take)
+            .find((*record)->created_at, most);
     }
 
     /// Deletes what the policy lets go: raw events and saved windows; of tokens themselves nothing. What raw events are
@@ -715,66 +726,6 @@ class Tokens {
         if (!*token)
             return unknown_token();
         return shown(**token);
-    }
-
-    // Events
-
-    /// From the newest month of the token's life to its first, into every window that names it.
-    auto collect(Token_Record const& token, std::vector<Token_Event>& found, std::size_t most) -> Result<void> {
-        for (auto month = Window::containing(Window_Type::monthly, log_->clock()->now());;) {
-            if (auto const done = collect_in(month, token.token_name, found, most); !done)
-                return done.error();
-            if (found.size() >= most || month.start() <= token.created_at)
-                return {};
-            month = Window::containing(Window_Type::monthly, month.start() - std::chrono::milliseconds(1));
-        }
-    }
-
-    auto
-    collect_in(Window const& window, std::string const& token_name, std::vector<Token_Event>& found, std::size_t most)
-        -> Result<void> {
-        auto const answer = aggregator_.query(window);
-        if (!answer)
-            return answer.error();
-        if (!answer->summary->tokens.contains(token_name))
-            return {};
-        auto const child = child_type(window.type());
-        if (!child)
-            return collect_raw(window, token_name, found, most);
-        std::vector<Window> children;
-        auto const end = std::min(window.end(), log_->clock()->now() + std::chrono::milliseconds(1));
-        for (auto part = Window::containing(*child, window.start()); part.start() < end; part = part.next())
-            children.push_back(part);
-        for (auto part = children.rbegin(); part != children.rend() && found.size() < most; ++part)
-            if (auto const done = collect_in(*part, token_name, found, most); !done)
-                return done.error();
-        return {};
-    }
-
-    auto collect_raw(Window const& half_hour,
-                     std::string const& token_name,
-                     std::vector<Token_Event>& found,
-                     std::size_t most) -> Result<void> {
-        std::vector<Token_Event> here;
-        auto const visit = [&](Raw_Event const& raw) -> Result<void> {
-            Token_Event event;
-            if (auto const read = event.read(raw); !read)
-                return read.error();
-            if (event.token_name == token_name)
-                here.push_back(std::move(event));
-            return {};
-        };
-        auto const base = Base_Window::containing(half_hour.start());
-        Read_State state;
-        if (auto const read = log_->read(base, state, visit, {.member = "token_name", .value = token_name}); !read)
-            return read.error();
-        if (auto const read = log_->read_unlanded(base, state, visit); !read)
-            return read.error();
-        std::stable_sort(here.begin(), here.end(),
-                         [](auto const& a, auto const& b) { return a.timestamp < b.timestamp; });
-        for (auto event = here.rbegin(); event != here.rend() && found.size() < most; ++event)
-            found.push_back(std::move(*event));
-        return {};
     }
 
     static constexpr std::size_t most_desks = 10'000;

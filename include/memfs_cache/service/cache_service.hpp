@@ -43,6 +43,7 @@ class Cache_Service {
     static constexpr std::string_view ns_analytics = "analytics";
     static constexpr std::string_view ns_tokens = "tokens";
     static constexpr std::string_view ns_costs = "costs";
+    static constexpr std::string_view ns_transfers = "transfers";
 
     explicit Cache_Service(Storage storage, Service_Options options = {})
         : storage_(std::make_unique<Storage>(std::move(storage))), options_(std::move(options)),
@@ -71,6 +72,8 @@ class Cache_Service {
         if (auto const opened = open_tokens(ns_tokens); !opened)
             return opened.error();
         if (auto const opened = open_costs(ns_costs); !opened)
+            return opened.error();
+        if (auto const opened = open_transfers(); !opened)
             return opened.error();
         return {};
     }
@@ -126,6 +129,21 @@ class Cache_Service {
     [[nodiscard]] auto open_costs(std::string_view name) -> Result<Costs<Storage>*> {
         return add_namespace<Costs<Storage>>(name, options_.costs);
     }
+    /// What happens to transfers, as the analytics of a namespace tell it. Opened at the first call, with those.
+    [[nodiscard]] auto transfers(std::string_view of = ns_analytics) -> Transfers<Storage>& {
+        return *open_transfers(of).value();
+    }
+    /// @errors as add_namespace and namespace_of_transfers
+    [[nodiscard]] auto open_transfers(std::string_view of = ns_analytics) -> Result<Transfers<Storage>*> {
+        auto const name = namespace_of_transfers(of);
+        if (!name)
+            return name.error();
+        auto const analytics = open_analytics(of);
+        if (!analytics)
+            return analytics.error();
+        return add_namespace<Transfers<Storage>>(name->str(), *analytics, options_.transfers);
+    }
+
     /// What a window cost, and each request, upload and visitor in it.
     /// @param  ns  of the costs; what happened is asked of the namespace "analytics"
     /// @errors as Costs::aggregation and Analytics::aggregation
@@ -355,6 +373,9 @@ class Cache_Service {
                 return opened.error();
         if (wants(ns_tokens))
             if (auto const opened = open_tokens(ns_tokens); !opened)
+                return opened.error();
+        if (wants(ns_transfers))
+            if (auto const opened = open_transfers(); !opened)
                 return opened.error();
         std::map<std::string, Report> reports;
         for (auto const& [name, handler] : handlers()) {

@@ -5,6 +5,7 @@
 #include <memfs_cache/namespaces/analytics.hpp>
 #include <memfs_cache/namespaces/costs.hpp>
 #include <memfs_cache/namespaces/tokens.hpp>
+#include <memfs_cache/namespaces/transfers.hpp>
 
 #include <functional>
 #include <memory>
@@ -24,6 +25,7 @@ struct Service_Options {
     Analytics_Options analytics;
     Tokens_Options tokens;
     Costs_Options costs;
+    Transfers_Options transfers;
     /// retention_raw_days and retention_windows_days: what purge() goes by, unless it is told otherwise
     Retention_Policy retention;
 };

@@ -131,7 +131,7 @@ struct World {
         wrong.clear();
         auto const clock = std::make_shared<Manual_Clock>(long_after);
         return check_windows<Storage_Memory, Test_Event, Names_Summary>(
-                   memory, Log_Paths("cache", Namespace_Name("site")), clock,
+                   memory, paths, paths, clock,
                    [&](Window const& window, std::string const& what) -> Result<void> {
                        wrong[window.file()] = what;
                        return {};

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memfs_cache/events/event_log.hpp>
-#include <memfs_cache/namespaces/analytics/analytics_record.hpp>
+#include <memfs_cache/namespaces/analytics/recent_reader.hpp>
 
 #include <boost/json/object.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace memfs_cache {
@@ -81,50 +79,23 @@ class Pulse_Window {
     std::vector<Kept> waiting_; ///< later than now_
 };
 
-/// Answers pulses from the raw events of the half-hours that the asked minutes touch, never from anything saved.
+/// Answers pulses from raw events, never from anything saved.
 ///
 /// Threads  any; one pulse is read after the other.
 template <StorageBackend Storage>
 class Pulse_Reader {
   public:
-    static constexpr int most_minutes = 1440;
-
-    explicit Pulse_Reader(Event_Log<Storage>& log) : log_(log) {}
+    explicit Pulse_Reader(Event_Log<Storage>& log) : recent_(log) {}
 
     /// @param  window_minutes  1..1440
     /// @errors invalid_argument; what the storage says
-    /// Cost    one list a half-hour, and a read of what is new since the last pulse, or of the asked minutes and a few
-    ///         MiB for each writer if none asked for as many before; 24 bytes are kept for each event read
+    /// Cost    as Recent_Reader::read; 24 bytes are kept for each event read
     [[nodiscard]] auto read(int window_minutes) -> Result<Pulse> {
-        if (window_minutes < 1 || window_minutes > most_minutes)
-            return fail(Errc::invalid_argument, "window_minutes: give 1 to 1440");
-        (void)log_.flush(); // what cannot be landed is read from the buffer
-        std::unique_lock const lock(mutex_);
-        auto const now = log_.clock()->now();
-        auto const from = std::max(earliest_time, now - std::chrono::minutes(window_minutes));
-        auto const first = Base_Window::containing(from);
-        // Clocks differ: what others stamp a little ahead of this clock lies in the half-hour after the current one.
-        auto const last = Base_Window::containing(now).next();
-        std::erase_if(windows_, [&](auto const& entry) { return entry.first < first || entry.first > last; });
-
         Pulse_Window::Count counted;
-        for (auto base = first; base <= last; base = base.next()) {
-            auto& known = windows_.try_emplace(base, Known{from, {}, {}}).first->second;
-            if (from < known.since)
-                known = {from, {}, {}};
-            known.events.advance(now);
-            if (auto const read = log_.read(base, known.state, into(known.events), {.after = known.since}); !read) {
-                windows_.erase(base); // half read is worthless
-                return read.error();
-            }
-            Pulse_Window unlanded; // of the own buffer; newer than all that has landed
-            unlanded.advance(now);
-            if (auto const read = log_.read_unlanded(base, known.state, into(unlanded)); !read)
-                return read.error();
-            known.events.count(from, counted);
-            unlanded.count(from, counted);
-        }
-        return Pulse{now,
+        auto const now = recent_.read(window_minutes, counted);
+        if (!now)
+            return now.error();
+        return Pulse{*now,
                      window_minutes,
                      counted.requests,
                      counted.visitors.size(),
@@ -134,24 +105,7 @@ class Pulse_Reader {
     }
 
   private:
-    struct Known {
-        Utc_Time since; ///< all newer events are known, older ones perhaps
-        Read_State state;
-        Pulse_Window events;
-    };
-
-    static auto into(Pulse_Window& window) -> typename Event_Log<Storage>::Visit {
-        return [&window, event = Analytics_Record()](Raw_Event const& raw) mutable -> Result<void> {
-            if (auto const read = event.read(raw); !read)
-                return read.error();
-            window.add(event, raw);
-            return {};
-        };
-    }
-
-    Event_Log<Storage>& log_;
-    std::mutex mutex_;
-    std::map<Base_Window, Known> windows_; ///< what was read, so that the next pulse reads only what is new
+    Recent_Reader<Storage, Pulse_Window> recent_;
 };
 
 } // namespace memfs_cache

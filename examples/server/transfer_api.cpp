@@ -151,6 +151,7 @@ auto create(House& house, Request const& request, Arguments const& arguments) ->
                                 {"delete_key", delete_key}},
                                201);
     response.headers.add("Location", path);
+    response.event_type = event_type_of(Transfer_Act::created);
     response.transfer_id = made->transfer_id;
     response.token_id = made->token_id;
     return response;
@@ -289,7 +290,7 @@ auto complete(House& house, std::string const& id, Arguments const& arguments) -
     auto response = json_reply(view(**changed, house.now()));
     response.token_id = transfer.token_id;
     if (is_ours)
-        response.event_type = "file_upload";
+        response.event_type = event_type_of(Transfer_Act::upload_completed);
     return response;
 }
 
@@ -389,7 +390,7 @@ auto download(House_Ptr const& house, Request const& request, std::string const&
         if (is_download)
             if (auto refusal = body->reserve(transfer.max_downloads > 0))
                 return *std::move(refusal);
-        response.event_type = is_download ? "file_download" : "other";
+        response.event_type = is_download ? event_type_of(Transfer_Act::downloaded) : "other";
     }
     response.body = std::move(body);
     return response;
@@ -403,7 +404,11 @@ auto info(House& house, std::string const& id) -> Response {
         return house.trouble(found.error());
     if (!*found)
         return unknown();
-    return (*found)->is_over(house.now()) ? gone() : json_reply(view(**found, house.now()));
+    if ((*found)->is_over(house.now()))
+        return gone();
+    auto response = json_reply(view(**found, house.now()));
+    response.event_type = event_type_of(Transfer_Act::viewed);
+    return response;
 }
 
 auto remove(House& house, Request const& request, std::string const& id) -> Response {

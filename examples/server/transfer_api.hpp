@@ -34,8 +34,8 @@ struct Transfer_Options {
 /// A token that came with POST as X-Access-Token is used up by one when the transfer is completed.
 /// An answer that holds the last byte of a payload is a download. It is promised before its first byte leaves, and given
 /// back if the client goes away before the last one. The other bytes can be had while a download is left or under way.
-/// What is recorded: file_upload for a completion, file_download for a download, `other` for a part of one, api_call for
-/// all else; each with the id of the transfer.
+/// What is recorded: what Transfers counts as created, upload_completed (by POST .../complete), viewed (by GET) and
+/// downloaded, `other` for a part of a download, and api_call for all else; each with the id of the transfer.
 ///
 /// Ownership  refers to the cache, which must outlive the routes and their copies.
 [[nodiscard]] auto transfer_routes(Cache& cache, std::shared_ptr<Transfer_Store> transfers, Transfer_Options options)

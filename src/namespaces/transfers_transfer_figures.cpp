@@ -121,6 +121,7 @@ void Transfer_Figures::merge(Transfer_Figures const& other) {
     for (auto const& [country, times] : other.countries)
         add_up(countries[country], times);
     downloaders.merge(other.downloaders);
+    add_up(set_off, other.set_off);
     for (auto const& event : other.recent)
         keep_recent(event);
 }
@@ -147,6 +148,8 @@ void Transfer_Figures::append_json(std::string& out) const {
         out.append(",\"").append(name).append("\":");
         append_json_number(out, value);
     };
+    if (set_off > 0)
+        number("set_off", set_off);
     number("first_at", to_millis(first_at));
     number("last_at", to_millis(last_at));
     for (auto const& moment : moments)
@@ -189,6 +192,8 @@ auto Transfer_Figures::from_json(std::string_view text) -> Result<Transfer_Figur
             reader.refuse(name);
         return at;
     };
+    if (object->contains("set_off"))
+        figures.set_off = reader.unsigned_number("set_off");
     figures.first_at = time("first_at");
     figures.last_at = time("last_at");
     for (auto const& moment : moments)

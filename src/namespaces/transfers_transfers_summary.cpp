@@ -32,16 +32,9 @@ void append_count(std::string& out, std::string_view name, std::uint64_t value) 
 
 auto share(std::uint64_t ppm) -> double { return static_cast<double>(ppm) / 1e6; }
 
-/// Most active first, then by id.
-using Ranked = std::vector<Transfers_Summary::Figures::const_iterator>;
-auto ranked(Transfers_Summary::Figures const& transfers) -> Ranked {
-    Ranked all;
-    all.reserve(transfers.size());
-    for (auto at = transfers.begin(); at != transfers.end(); ++at)
-        all.push_back(at);
-    std::stable_sort(all.begin(), all.end(),
-                     [](auto const& a, auto const& b) { return a->second.events > b->second.events; });
-    return all;
+/// What is not set off yet.
+auto credit_of(Transfer_Figures const& figures) -> std::uint64_t {
+    return figures.events - std::min(figures.events, figures.set_off);
 }
 
 } // namespace
@@ -169,7 +162,12 @@ void Transfers_Summary::keep_within(std::size_t most_transfers, std::size_t text
         return;
     if (is_exact())
         stop_being_exact();
-    auto const all = ranked(transfers_);
+    std::vector<Figures::iterator> all; // most credit first, then by id
+    all.reserve(transfers_.size());
+    for (auto at = transfers_.begin(); at != transfers_.end(); ++at)
+        all.push_back(at);
+    std::stable_sort(all.begin(), all.end(),
+                     [](auto const& a, auto const& b) { return credit_of(a->second) > credit_of(b->second); });
     std::size_t kept = 0, bytes = 0;
     for (; kept < std::min(all.size(), kept_transfers); ++kept) {
         auto const more = all[kept]->second.text_bytes();
@@ -177,11 +175,16 @@ void Transfers_Summary::keep_within(std::size_t most_transfers, std::size_t text
             break;
         bytes += more;
     }
-    if (kept < all.size())
-        add_up(error_, all[kept]->second.events);
-    for (auto at = all.begin() + static_cast<std::ptrdiff_t>(kept); at != all.end(); ++at) {
-        dropped_.add((*at)->second);
-        transfers_.erase(*at);
+    if (kept < all.size()) {
+        // As many events of each that stays as of the largest that goes: so what may be missing of any stays a small part.
+        auto const set_off = credit_of(all[kept]->second);
+        add_up(error_, set_off);
+        for (std::size_t i = 0; i < kept; ++i)
+            add_up(all[i]->second.set_off, set_off);
+    }
+    for (auto i = kept; i < all.size(); ++i) {
+        dropped_.add(all[i]->second);
+        transfers_.erase(all[i]);
     }
     text_bytes_ = bytes;
 }
@@ -198,10 +201,17 @@ auto Transfers_Summary::answer() const -> Transfers_Answer {
     answer.active_transfers = is_exact() ? transfers_.size() : seen_.count();
     answer.active_transfers_error_ppm = is_exact() ? 0 : seen_.error_ppm();
     answer.error = error_;
-    for (auto const& at : ranked(transfers_)) {
-        if (answer.transfers.size() == Transfers_Answer::most_transfers)
-            break;
-        auto const& [transfer_id, figures] = *at;
+    std::vector<Figures::const_pointer> rows;
+    for (auto const& entry : transfers_)
+        rows.push_back(&entry);
+    auto const end =
+        rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), Transfers_Answer::most_transfers));
+    std::partial_sort(rows.begin(), end, rows.end(), [](auto const* a, auto const* b) {
+        return a->second.events != b->second.events ? a->second.events > b->second.events : a->first < b->first;
+    });
+    rows.erase(end, rows.end());
+    for (auto const* const row : rows) {
+        auto const& [transfer_id, figures] = *row;
         answer.other.subtract(figures);
         answer.transfers.push_back({figures, transfer_id, figures.first_at, figures.last_at,
                                     figures.downloaders.count(), figures.downloaders.error_ppm()});

@@ -161,11 +161,16 @@ def test_one_upload_one_view_and_one_download_are_one_event_each_and_name_their_
     assert any_app.download(transfer_id).body == b"some bytes"
     wait_until(lambda: any_app.ask_admin("/analytics/pulse?window_minutes=60").json()["active_requests"] == 5, "all is recorded")
     day = any_app.day()
-    # Creating, uploading and looking are calls; what was completed is the upload.
-    assert day["types"] == {"file_upload": 1, "file_download": 1, "api_call": 3}
+    # What was completed is the upload; to send the payload is a call.
+    assert day["types"] == {"transfer_created": 1, "file_upload": 1, "transfer_viewed": 1, "file_download": 1, "api_call": 1}
     assert day["paths"] == {"/transfers": 1, "/transfers/{id}/payload": 2, "/transfers/{id}/complete": 1, "/transfers/{id}": 1}
     pulse = any_app.ask_admin("/analytics/pulse?window_minutes=60").json()
     assert pulse["active_transfers"] == 1
+    told = any_app.ask_admin(f"/transfers/{transfer_id}/summary").json()
+    assert (told["total_views"], told["total_downloads"], told["total_uploads"], told["total_events"]) == (1, 1, 1, 4)
+    assert told["unique_downloaders"] == 1 and told["created_at"] <= told["first_download_at"] == told["last_download_at"]
+    assert [event["event_type"] for event in told["events"]].count("downloaded") == 1
+    assert any_app.ask_admin("/transfers/active").json()["transfers"][0]["transfer_id"] == transfer_id
     wait_until(lambda: any_app.info(transfer_id)["download_count"] == 1, "the download is counted")
 
 
@@ -477,7 +482,30 @@ def test_killed_servers_leave_transfers_that_are_whole_or_not_there(start_app):
         assert meta["status"] in ("pending", "completed"), meta
         if meta["upload"]:
             assert (folder / "payload" / meta["upload"]).stat().st_size == meta["file_size_bytes"] == len(payload)
+    check_summaries_equal_the_log(app)
     app.stop(signal.SIGTERM)
+
+
+def check_summaries_equal_the_log(app: App) -> None:
+    acts = {"transfer_created": "created", "file_upload": "upload_completed", "transfer_viewed": "viewed", "file_download": "downloaded"}
+    logged: dict[str, Counter] = {}
+
+    def is_all_there() -> bool:
+        logged.clear()
+        for segment in (app_folder(app) / "cache/analytics/data/raw").rglob("*.jsonl"):
+            for line in segment.read_text(encoding="utf-8").split("\n")[1:-1]: # what a kill cut short has no end of line
+                event = json.loads(line)
+                if event.get("transfer_id") and event["event_type"] in acts and event.get("status_code", 0) < 400:
+                    logged.setdefault(event["transfer_id"], Counter())[acts[event["event_type"]]] += 1
+        return all(answer.status == 200 and counts(answer.json()) == logged[transfer_id] for transfer_id in logged
+                   for answer in [app.ask_admin(f"/transfers/{transfer_id}/summary")])
+
+    def counts(told: dict) -> Counter:
+        number = {"upload_completed": told["total_uploads"], "viewed": told["total_views"], "downloaded": told["total_downloads"]}
+        return Counter({**number, "created": told["total_events"] - sum(number.values())})
+
+    wait_until(is_all_there, "summaries equal the log")
+    assert len(logged) > 1
 
 
 # ---- memory

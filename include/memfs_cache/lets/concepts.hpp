@@ -61,7 +61,7 @@ concept SmallSummary = MergeableSummary<S, E> && requires(boost::json::object co
 ///                 an object that holds these members first of all that it looks for.
 /// merge_text      counts what the members of a JSON object say, which append_members() wrote, possibly that of an older
 ///                 version. After an error the summary is of no use.
-/// Models          Analytics_Summary
+/// Models          Analytics_Summary, Transfers_Summary
 template <class S, class E>
 concept LargeSummary = MergeableSummary<S, E> &&
     requires(S& summary, S const& other, typename S::Answer const& answer, std::string& out, std::string_view text) {

@@ -23,7 +23,7 @@ struct Handler_Health {
 /// close   flushes and refuses what comes later; may be called twice.
 /// health  never waits for the storage.
 /// Threads every call from any thread.
-/// Models  Analytics.
+/// Models  Analytics, Tokens, Costs, Transfers.
 template <class H>
 concept NamespaceHandler = std::destructible<H> && requires(H& handler, H const& stored) {
     { stored.name() } -> std::convertible_to<Namespace_Name>;

@@ -130,6 +130,7 @@ struct World {
     auto check() -> Window_Check_Report {
         wrong.clear();
         auto const clock = std::make_shared<Manual_Clock>(long_after);
+        Log_Paths const paths("cache", Namespace_Name("site"));
         return check_windows<Storage_Memory, Test_Event, Names_Summary>(
                    memory, paths, paths, clock,
                    [&](Window const& window, std::string const& what) -> Result<void> {

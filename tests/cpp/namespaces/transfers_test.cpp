@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "namespaces/transfer_house.hpp"
+#include "support/format_page.hpp"
 #include "support/printers.hpp"
 #include "support/test_seed.hpp"
 
@@ -7,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <tuple>
 
 using namespace memfs_cache;
 using namespace memfs_cache::testing;
@@ -220,6 +222,46 @@ TEST_SUITE("namespaces/transfers") {
         }
     }
 
+    TEST_CASE("a window of transfers and a summary are those of docs/format.md, byte by byte") {
+        Storage_Memory memory;
+        Watched_Memory storage{memory};
+        REQUIRE(write(memory, "cache/analytics/data/salts/2026-02-13.json",
+                      R"({"v":1,"salt":"000102030405060708090a0b0c0d0e0f"})"));
+        Analytics_Options options;
+        options.log.new_writer_id = [] { return "0123456789abcdef"; };
+        Site_Process<Watched_Memory> process(storage, time_at("2026-02-13T14:05"), options);
+        auto const transfers = Transfers<Watched_Memory>::open(storage, "cache", Namespace_Name("transfers"),
+                                                               process.clock, process.analytics.get())
+                                   .value();
+        std::string const id = "5f0c2a9be417";
+        for (auto const& [act, event_id, bytes, ip] :
+             {std::tuple{Transfer_Act::upload_completed, "00000000000000a1", 120U, "203.0.113.7"},
+              std::tuple{Transfer_Act::downloaded, "00000000000000a2", 5120U, "2001:db8::1"}}) {
+            auto event = New_Transfer_Event{.country = "PT", .content_bytes = bytes, .ip = ip}.as_analytics(id, act);
+            event.event_id = event_id;
+            REQUIRE(process->record(event));
+            process.clock->advance(1min);
+        }
+        process.clock->set(time_at("2026-02-14T12:00"));
+        auto const cache_id = transfers->summary(id).value().cache_id;
+        auto const one_line = [](std::string text) {
+            std::erase(text, '\n');
+            return text;
+        };
+        auto const saved = [&](std::string const& path) {
+            return read(memory, std::string(transfers_data).append("aggregations/").append(path)).value().value();
+        };
+        CHECK(saved("30min/2026/02/13/14-00.json") == one_line(documented("transfers window")));
+        auto text = saved("per-transfer/" + cache_id + "/summary.json");
+        auto wanted = one_line(documented("transfer summary"));
+        for (auto* const one : {&text, &wanted}) // what is random
+            for (std::string const name : {"nonce", "cache_id"})
+                one->replace(one->find(member(*one, name)), member(*one, name).size(), "random");
+        CHECK(text == wanted);
+        CHECK(Transfer_File::parse(text).value().past.figures.events == 2);
+        CHECK(Transfer_File::parse(text.substr(1)).error().code == Errc::corrupt_data);
+    }
+
     TEST_CASE("windows of transfers lie in their own namespace and are built again with the same bytes") {
         Transfer_House house;
         for (int i = 0; i < 30; ++i) {
@@ -277,7 +319,7 @@ TEST_SUITE("namespaces/transfers") {
         };
         CHECK(house.told("t") == expected);
         CHECK(raw_reads == 0);
-        CHECK(windows <= 21); // those of the open month, for its own answer; none for the past before it
+        CHECK(windows <= 24); // those of the open month, for its own answer, and what is not over; none before it
         house.at("2026-06-01T10:00");
         CHECK(house.told("t") == expected);
         house.reopen();

@@ -47,6 +47,8 @@ struct Transfer_Figures : Transfer_Sums {
     std::map<std::string, std::uint64_t, std::less<>> countries; ///< downloads by country
     Distinct_Set downloaders;
     std::vector<Transfer_Event> recent; ///< the newest events, newest first
+    /// How many of its events have been set off against other transfers, in a window of more than can be kept.
+    std::uint64_t set_off = 0;
 
     void add(Analytics_Record const& event, Transfer_Act act);
     void merge(Transfer_Figures const& other);

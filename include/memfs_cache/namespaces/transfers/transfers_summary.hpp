@@ -41,9 +41,11 @@ struct Transfers_Answer {
 };
 
 /// The figures of every transfer that was active in a window. Exact for up to 16,384 transfers, as long as what is known
-/// of them stays within 32 MiB of text, which with ten downloaders each it does. Beyond that the 4,096 most active are
-/// kept, or as many of them as take 16 MiB: of each, and of any that it does not name, at most `error` events are missing.
-/// What happened in all is always exact. Models LargeSummary.
+/// of them stays within 32 MiB of text, which with ten downloaders each it does. Beyond that it is a Misra-Gries summary of
+/// the 4,096 most active, or as many of them as take 16 MiB: of each of N that are kept, and of any that it does not
+/// name, at most `error` events are missing, which never exceeds the events of all divided by N + 1. What happened in all is
+/// always exact. Models LargeSummary.
+/// @source Misra, Gries, 1982; Agarwal and others, "Mergeable summaries", 2012
 class Transfers_Summary {
   public:
     using Answer = Transfers_Answer;

@@ -189,7 +189,7 @@ TEST_SUITE("service/cache_service") {
             Service cache(Any_Storage(std::move(memory)), options(root));
             CHECK(cache.namespaces().value() == std::vector<std::string>{"costs", "tokens"});
             (void)cache.analytics();
-            CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens"});
+            CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens", "transfers"});
         }
     }
 
@@ -266,7 +266,7 @@ TEST_SUITE("service/cache_service") {
         Service cache(Any_Storage(Storage_Memory()), options());
         CHECK(cache.setup_namespaces());
         CHECK(cache.setup_namespaces());
-        CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens"});
+        CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens", "transfers"});
         Watched store;
         store.watched->promised.conditional_put = false;
         Service without(store.handle(), options());

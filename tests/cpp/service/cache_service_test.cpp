@@ -189,7 +189,7 @@ TEST_SUITE("service/cache_service") {
             Service cache(Any_Storage(std::move(memory)), options(root));
             CHECK(cache.namespaces().value() == std::vector<std::string>{"costs", "tokens"});
             (void)cache.analytics();
-            CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens", "transfers"});
+            CHECK(cache.namespaces().value() == std::vector<std::string>{"analytics", "costs", "tokens"});
         }
     }
 

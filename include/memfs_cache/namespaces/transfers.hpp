@@ -267,22 +267,27 @@ class Transfers {
     /// Adds what happened to a transfer since past.until: to the past as far as it is over, else to the present.
     auto collect(std::string_view transfer_id, Transfer_Past& past, Transfer_Past& present) -> Result<void> {
         auto const end = horizon();
+        // Before anything is listed: up to there nothing comes any more without a mark.
+        auto const closed = log_.ledger().closed_until();
+        if (!closed)
+            return closed.error();
         bool is_over = true;
-        auto const take = [&](Window const& window) -> Result<void> {
-            Transfer_Past part;
-            auto const final = add_part(window, transfer_id, part);
-            if (!final)
-                return final.error();
-            is_over = is_over && *final;
+        auto const pass_to = [&](Utc_Time time) { // nothing is there until then
+            is_over = is_over && (time <= past.until || time <= *closed);
+        };
+        auto const take = [&](Window const& window, bool is_final, Transfer_Past const& part) {
+            pass_to(window.start());
+            is_over = is_over && is_final;
             auto& into = is_over ? past : present;
             into.figures.merge(part.figures);
             into.error += part.error;
             if (is_over)
                 past.until = window.end();
-            return {};
         };
-        for (auto month = Window::containing(Window_Type::monthly, past.until); month.start() < end;
-             month = month.next()) {
+        auto const months = aggregator_.active_windows(Window_Type::monthly, past.until, end);
+        if (!months)
+            return months.error();
+        for (auto const& month : *months) {
             auto one = Transfers_Summary::of_one(std::string(transfer_id));
             auto const status = aggregator_.merge_part(month, one);
             if (!status)
@@ -290,20 +295,32 @@ class Transfers {
             // A month that is over is its days; and in one that does not name the transfer there is nothing to look for.
             bool const is_whole = past.until <= month.start();
             if (one.is_exact() && ((is_whole && status->final) || one.transfers().empty())) {
-                is_over = is_over && status->final;
-                auto& into = is_over ? past : present;
-                for (auto const& [id, figures] : one.transfers())
-                    into.figures.merge(figures);
-                if (is_over)
-                    past.until = month.end();
+                take(month, status->final, part_of(one));
                 continue;
             }
-            auto day = Window::containing(Window_Type::daily, is_whole ? month.start() : past.until);
-            for (auto const stop = std::min(month.end(), end); day.start() < stop; day = day.next())
-                if (auto const taken = take(day); !taken)
-                    return taken;
+            auto const days = aggregator_.active_windows(Window_Type::daily, std::max(month.start(), past.until),
+                                                         std::min(month.end(), end));
+            if (!days)
+                return days.error();
+            for (auto const& day : *days) {
+                Transfer_Past part;
+                auto const final = add_part(day, transfer_id, part);
+                if (!final)
+                    return final.error();
+                take(day, *final, part);
+            }
+            if (is_over && status->final)
+                past.until = month.end();
         }
         return {};
+    }
+
+    /// What a summary of one transfer counts.
+    static auto part_of(Transfers_Summary const& one) -> Transfer_Past {
+        Transfer_Past part;
+        for (auto const& entry : one.transfers())
+            part.figures.merge(entry.second);
+        return part;
     }
 
     /// Adds what happened to a transfer in a window. What a window does not know, since more transfers were active in it

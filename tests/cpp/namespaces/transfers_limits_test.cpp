@@ -388,6 +388,8 @@ TEST_SUITE("namespaces/transfers, limits") {
                                           .event_type = event_type_of(Transfer_Act::downloaded),
                                           .transfer_id = "t"});
         CHECK(house.site->health().degraded);
+        // What waits for the storage is in the answer already.
+        CHECK(house->summary("t").value().figures.downloads == 1);
         house.site.storage.hook = {};
         REQUIRE(house->flush());
         house.reopen();

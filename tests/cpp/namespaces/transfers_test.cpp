@@ -244,6 +244,7 @@ TEST_SUITE("namespaces/transfers") {
             process.clock->advance(1min);
         }
         process.clock->set(time_at("2026-02-14T12:00"));
+        REQUIRE(transfers->aggregation("daily", "2026-02-13").value().final); // and so it is known to be closed
         auto const cache_id = transfers->summary(id).value().cache_id;
         auto const one_line = [](std::string text) {
             std::erase(text, '\n');

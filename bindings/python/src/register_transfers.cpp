@@ -68,7 +68,8 @@ event_type: created, upload_completed, viewed or downloaded; ip and user_agent a
             [](Transfers_Handle const& self, Whole window_minutes) {
                 auto const minutes = static_cast<int>(
                     std::min<std::uint64_t>(at_least(1, window_minutes, "window_minutes"), most_recent_minutes + 1));
-                return to_answer("Active_Transfers", waiting([&] { return self.transfers->active(minutes); }).to_json());
+                return to_answer("Active_Transfers",
+                                 waiting([&] { return self.transfers->active(minutes); }).to_json());
             },
             "window_minutes"_a = Whole{60}, "The most active transfers of the last minutes, 1 to 1440.")
         .def(

@@ -186,7 +186,7 @@ def tokens(cache: Cache_Service) -> None:
 
 def transfers(cache: Cache_Service) -> None:
     handler: Transfers = cache.transfers
-    ids: list[str] = [handler.record("a1", act, NOON) for act in ("created", "upload_completed", "viewed")]
+    ids: list[str] = [handler.record("a1", act, NOON - MINUTE) for act in ("created", "upload_completed", "viewed")]
     ids.append(handler.record("a1", "downloaded", ip="203.0.113.7", country="GB", content_bytes=9, token_id="t", path="/a1",
                               method="GET", user_agent="x", ip_hash=""))
     summary: Transfer_Summary = handler.summary("a1")

@@ -88,6 +88,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cache.tokens.create("community-x", 5, created_by="ann", metadata={"plan": "free"})
         cache.tokens.use("community-x")
         cache.analytics.record_request("GET", "/a?b", 200, 12, 1500, "203.0.113.7", country="PT")
+        cache.transfers.record("t1", "downloaded", country="PT", ip="203.0.113.7")
     return folder
 
 
@@ -108,7 +109,7 @@ class Ask(NamedTuple):
     body: bytes | None = None
 
 
-GOOD = {"window_type": "daily", "window_key": "2026-02-14", "name": "community-x", "window_minutes": "5", "limit": "10",
+GOOD = {"window_type": "daily", "window_key": "2026-02-14", "name": "community-x", "id": "t1", "window_minutes": "5", "limit": "10",
         "prefix": "cache/analytics/data/raw/", "start_after": "cache/a", "path": "cache/tokens/nothing", "token_name": "fresh",
         "usage_limit": 9, "created_by": "ann", "expires_at": 0, "metadata": {"a": [1]}, "ip_hash": "ab12",
         "action": "upload", "transfer_id": "t1", "action_id": "once", "block_size": 0,

@@ -95,7 +95,10 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "share_url": {"type": "string", "description": "empty unless the server was given a share_url_base"}}})"},
         {"Tokens", R"({
             "type": "object", "properties": {
-                "tokens": {"type": "array", "items": {"$ref": "#/components/schemas/Token"}}}})"},
+                "tokens": {"type": "array", "items": {"$ref": "#/components/schemas/Token"}},
+                "total": {"type": "integer", "description": "how many are like what was asked for"},
+                "by_status": {"type": "object", "description": "how many of each status, whichever status was asked for",
+                    "additionalProperties": {"type": "integer"}}}})"},
         {"Token_Use", R"({
             "type": "object", "properties": {
                 "success": {"type": "boolean"},
@@ -279,6 +282,24 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "budget_usd": {"type": "string", "description": "decimal text"},
                 "spent_usd": {"type": "string", "description": "decimal text, when it was noticed"},
                 "raised_at": {"type": "integer", "description": "milliseconds since 1970, UTC"}}})"},
+        {"Rebuild_Report", R"({
+            "type": "object", "properties": {
+                "rebuilt": {"type": "array", "items": {"type": "string"}, "description": "files of the windows, smallest first"},
+                "refused": {"$ref": "#/components/schemas/Kept"}}})"},
+        {"Purge_Reports", R"({
+            "type": "object", "additionalProperties": {"type": "object", "properties": {
+                "objects": {"type": "integer", "description": "that go"},
+                "bytes": {"type": "integer", "description": "of them"},
+                "half_hours": {"type": "integer", "description": "of which raw events go"},
+                "events": {"type": "integer"},
+                "windows": {"type": "integer"},
+                "questions": {"type": "integer", "description": "saved answers to filtered questions"},
+                "salts": {"type": "integer"},
+                "kept": {"$ref": "#/components/schemas/Kept"}}}})"},
+        {"Kept", R"({
+            "type": "array", "items": {"type": "object", "properties": {
+                "what": {"type": "string"},
+                "why": {"type": "string"}}}})"},
         {"Namespaces", R"({
             "type": "object", "properties": {
                 "namespaces": {"type": "array", "items": {"type": "string"}}}})"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -31,6 +32,17 @@ class Site:
             headers={"X-API-Key": KEY, "Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
+
+    def fetch(self, target: str, **parameters: Any) -> bytes:
+        """The bytes that the API answers."""
+        request = urllib.request.Request(f"{self.base}{target}?{urllib.parse.urlencode(parameters)}", headers={"X-API-Key": KEY})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+
+    def post_text(self, target: str, text: str, media_type: str) -> None:
+        request = urllib.request.Request(f"{self.base}{target}", data=text.encode(),
+                                         headers={"X-API-Key": KEY, "Content-Type": media_type})
+        urllib.request.urlopen(request, timeout=60).close()
 
     def visit(self, path: str) -> None:
         """One recorded request of a visitor, whatever is answered."""

@@ -2,12 +2,15 @@
 """The overview shows what the API answers, number by number, and its address is all that it remembers."""
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from typing import Any
 
 import pytest
 from conftest import Tab
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sites import Site
 
 DAY = "#overview?at=2015-05-18T00:00Z"
@@ -74,3 +77,135 @@ def test_the_course_in_the_table_is_the_series_of_the_api(tab: Tab, site: Site) 
         assert [cell.replace(",", "") for cell in row.locator("td").all_inner_texts()] == [
             str(window["total_requests"]), str(before["total_requests"]) if before and before["recorded"] else "–",
             str(window["error_count"]), str(before["error_count"]) if before and before["recorded"] else "–"]
+
+
+def test_a_click_filters_shift_click_excludes_and_the_way_back_undoes_it(tab: Tab, site: Site) -> None:
+    page = tab.open(DAY)
+    page.locator("[data-card=status_codes] [data-name='404']").click()
+    compare(page, site.ask("analytics/daily/2015-05-18", status="404"))
+    page.locator("[data-card=methods] [data-name=GET]").click(modifiers=["Shift"])
+    filtered = site.ask("analytics/daily/2015-05-18", status="404", method="!GET")
+    expect(page.locator("[data-metric=requests]")).to_have_attribute("data-value", str(filtered["total_requests"]) if filtered["recorded"] else "")
+    assert page.locator(".pill").all_inner_texts() == ["status is 404 ×", "method is not GET ×"]
+    shared = page.url
+    page.go_back()
+    compare(page, site.ask("analytics/daily/2015-05-18", status="404"))
+    page.go_back()
+    compare(page, site.ask("analytics/daily/2015-05-18"))
+    page.goto(shared)
+    page.reload()
+    expect(page.locator(".pill")).to_have_count(2)
+    page.get_by_role("button", name="Clear all").click()
+    compare(page, site.ask("analytics/daily/2015-05-18"))
+
+
+def drag(page: Page, start: float, end: float) -> None:
+    box = page.locator(".u-over").bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + start * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + (start + end) / 2 * box["width"], y, steps=3)
+    page.mouse.move(box["x"] + end * box["width"], y, steps=3)
+    page.mouse.up()
+
+
+def test_a_drag_zooms_into_the_graph_a_click_opens_a_window_and_both_can_be_undone(tab: Tab, site: Site) -> None:
+    page = tab.open(MONTH)
+    window = site.ask("analytics/monthly/2026-02")
+    compare(page, window)
+    expect(page.locator(".u-over")).to_be_visible()
+    drag(page, 0.2, 0.4)
+    expect(page.get_by_role("button", name="Whole window")).to_be_visible()
+    found = re.search(r"from=([^&]+)&to=([^&]+)", page.url)
+    assert found
+    compare(page, window)  # the numbers stay those of the window in the heading
+    page.get_by_role("button", name="Table").click()
+    first = page.locator("time-chart tbody th").first.inner_text()
+    assert re.search(r"\d\d:00 to \d\d:[03]0$", first), "the zoomed graph has finer windows"
+    page.go_back()
+    expect(page.get_by_role("button", name="Whole window")).to_have_count(0)
+    expect(page.locator("time-chart tbody tr")).to_have_count(28)
+    page.get_by_role("button", name="Tuesday, 3 February 2026").click()
+    compare(page, site.ask("analytics/daily/2026-02-03"))
+    page.get_by_role("button", name="Larger window").click()
+    compare(page, window)
+    page.get_by_role("button", name="Earlier window").click()
+    january = site.ask("analytics/monthly/2026-01")
+    assert not january["recorded"]
+    expect(page.get_by_text("Nothing is recorded in this window.")).to_be_visible()
+    assert shown(page, "requests") == "–", "what nobody recorded is no zero"
+
+
+def test_what_is_recorded_now_is_open_dashed_and_comes_by_itself(tab: Tab, site: Site) -> None:
+    site.visit("/now")
+    page = tab.open("#overview?type=hourly")
+    requests = page.locator("[data-metric=requests]")
+    expect(requests).not_to_have_attribute("data-value", "")
+    expect(page.locator(".tag.open").first).to_have_text("still open")
+    expect(page.locator(".key-open")).to_have_count(1)
+    pulse = page.locator("[data-pulse=requests]")
+    before = int(pulse.get_attribute("data-value") or 0)
+    counted = int(requests.get_attribute("data-value") or 0)
+    for _ in range(3):
+        site.visit("/now")
+    expect(pulse).to_have_attribute("data-value", re.compile(f"^{before + 3}$"))
+    expect(requests).to_have_attribute("data-value", re.compile(f"^{counted + 3}$"), timeout=40_000)
+
+
+def test_the_pulse_can_be_paused_and_shows_what_came_last(tab: Tab, site: Site) -> None:
+    site.visit("/last-page")
+    page = tab.open()
+    page.get_by_role("button", name="Newest requests").click()
+    table = page.get_by_role("region", name="Newest requests")
+    expect(table).to_contain_text("/last-page")
+    for hash_cell in table.locator("tbody tr td:last-child").all_inner_texts():
+        assert len(hash_cell) <= 8
+    page.get_by_role("button", name="Pause the live view").click()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/live" in request.url or "/pulse" in request.url else None)
+    page.wait_for_timeout(5000)
+    assert asked == []
+    with page.expect_request(re.compile("analytics/(live|pulse)")):
+        page.get_by_role("button", name="Resume the live view").click()
+
+
+def test_cards_and_graph_are_saved_as_they_are_shown(tab: Tab, site: Site) -> None:
+    page = tab.open(DAY)
+    window = site.ask("analytics/daily/2015-05-18")
+    compare(page, window)
+    for button, parse in (("Paths as JSON", json.loads), ("Paths as CSV", lambda text: list(csv.DictReader(io.StringIO(text))))):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button).click()
+        rows = parse(download.value.path().read_text())
+        assert {row["name"]: int(row["count"]) for row in rows} == window["top_paths"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Requests 2015-05-18 as JSON").click()
+    course = json.loads(download.value.path().read_text())
+    assert sum(row["total_requests"] for row in course) == window["total_requests"]
+
+
+def test_local_days_are_those_of_the_series_in_that_zone(browser: Browser, site: Site) -> None:
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    tab = Tab(context, site)
+    page = tab.open("#overview?zone=local&at=2015-05-18T00:00Z")
+    start = 1431907200000
+    row = site.ask("analytics/series", start=start, end=start + 1, step="daily", time_zone="Asia/Tokyo")["rows"][0]
+    assert row["total_requests"] != site.ask("analytics/daily/2015-05-18")["total_requests"]
+    compare(page, row)
+    page.keyboard.press("z")
+    compare(page, site.ask("analytics/daily/2015-05-18"))
+    context.close()
+    assert tab.complaints == []
+
+
+def test_an_empty_store_says_how_to_begin(browser: Browser, empty_site: Site) -> None:
+    context = browser.new_context()
+    tab = Tab(context, empty_site)
+    page = tab.open()
+    expect(page.get_by_role("heading", name="Nothing is recorded yet")).to_be_visible()
+    expect(page.get_by_text("memfs-cache import")).to_be_visible()
+    page.keyboard.press("2")
+    expect(page.get_by_text("There are no tokens yet.")).to_be_visible()
+    context.close()
+    assert tab.complaints == []

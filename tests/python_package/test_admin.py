@@ -116,7 +116,9 @@ GOOD = {"window_type": "daily", "window_key": "2026-02-14", "name": "community-x
         "start": "1770940800000", "end": "1771027200000", "step": "daily", "time_zone": "Europe/Lisbon", "compare": "previous",
         "format": "json", "country": "PT", "referrer": "example.org", "user_agent": "curl", "status": "4xx", "method": "GET",
         "event_type": "page_view", "token": "t", "transfer": "t1", "amount_usd": "100.50", "period": "monthly",
-        "thresholds": "50,100", "service": "S3", "metric": "UnblendedCost"}
+        "thresholds": "50,100", "service": "S3", "metric": "UnblendedCost", "search": "Ann", "sort": "usage_count",
+        "order": "descending", "offset": "0", "namespace": "analytics", "from": 1770940800000, "to": 1771027200000,
+        "dry_run": True, "raw_days": 90, "windows_days": 0, "by": "ann"}
 
 
 def bad_values(schema: dict[str, Any]) -> list[Any]:
@@ -126,8 +128,13 @@ def bad_values(schema: dict[str, Any]) -> list[Any]:
 
 
 def bad_members(schema: dict[str, Any]) -> list[Any]:
-    return {"integer": ["x", -1, schema.get("maximum", 0) + 1, 1.5, [1]], "string": [5, {}, "\u0000"], "object": [5, "x"]}[
-        schema["type"]]
+    return {"integer": ["x", -1, schema.get("maximum", 0) + 1, 1.5, [1]], "string": [5, {}, "\u0000"], "object": [5, "x"],
+            "boolean": ["yes", 1]}[schema["type"]]
+
+
+def good_value(parameter: dict[str, Any]) -> Any:
+    value, words = GOOD[parameter["name"]], parameter["schema"].get("enum", ())
+    return value if value in words or not words else words[0]
 
 
 def targets(path: str, parameters: list[dict[str, Any]]) -> Iterator[str]:
@@ -137,7 +144,7 @@ def targets(path: str, parameters: list[dict[str, Any]]) -> Iterator[str]:
         query = "&".join(f"{p['name']}={values[p['name']]}" for p in parameters if p["in"] == "query")
         return below + (f"?{query}" if query else "")
 
-    good = {p["name"]: quote(str(GOOD[p["name"]]), safe="") for p in parameters}
+    good = {p["name"]: quote(str(good_value(p)), safe="") for p in parameters}
     yield target(good)
     for parameter in parameters:
         for bad in bad_values(parameter["schema"]):

@@ -10,6 +10,7 @@
 #include <memfs_cache/http/storage_routes.hpp>
 #include <memfs_cache/http/token_routes.hpp>
 #include <memfs_cache/http/transfer_routes.hpp>
+#include <memfs_cache/http/upkeep_routes.hpp>
 #include <memfs_cache/service/cache_service.hpp>
 #include <memfs_cache/version.hpp>
 
@@ -70,7 +71,7 @@ class Admin_Api {
     static auto routes(Cache& cache, Gate const& gate, Host_Health host) -> std::vector<Route> {
         auto all = health_routes(cache, gate, std::move(host));
         for (auto&& some : {analytics_routes(cache), token_routes(cache), transfer_routes(cache), cost_routes(cache),
-                            storage_routes(cache)})
+                            storage_routes(cache), upkeep_routes(cache)})
             all.insert(all.end(), some.begin(), some.end());
         return all;
     }

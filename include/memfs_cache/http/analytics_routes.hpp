@@ -75,6 +75,17 @@ template <StorageBackend Storage>
                      "window_minutes", [&](auto& analytics) { return analytics.pulse(minutes); }, as_json);
              }},
         {.method = "GET",
+         .path = "/analytics/live",
+         .summary = "Who is there now? As an event stream; a client comes back for the next pulse by itself.",
+         .result = "The last five minutes, as one event of the stream.",
+         .media_type = "text/event-stream",
+         .handler =
+             [=](Request const&, Arguments const&) {
+                 return answer_of(
+                     "", [](auto& analytics) { return analytics.pulse(); },
+                     [](auto const& pulse) { return event_reply("pulse", pulse.to_json()); });
+             }},
+        {.method = "GET",
          .path = "/analytics/latest/{window_type}",
          .summary = "What happened in the newest window with events?",
          .parameters = {requests::window_type("window_type")},

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/http/router.hpp>
+#include <memfs_cache/http/token_listing.hpp>
 #include <memfs_cache/service/cache_service.hpp>
 
 #include <utility>
@@ -66,9 +67,13 @@ template <StorageBackend Storage>
         {.method = "GET",
          .path = "/tokens",
          .summary = "Which tokens are there?",
-         .result = "Every token, by name.",
+         .parameters = token_listing_parameters(),
+         .result = "Tokens, every one and by name if nothing else was asked for.",
          .schema = "Tokens",
-         .handler = asking([](auto& tokens, Arguments const&) { return list_reply("tokens", tokens.list()); })},
+         .handler = asking([](auto& tokens, Arguments const& arguments) {
+             auto all = tokens.list();
+             return all ? json_reply(token_listing(*std::move(all), arguments)) : error_reply(all.error());
+         })},
         {.method = "GET",
          .path = "/tokens/{name}",
          .summary = "What is this token like?",

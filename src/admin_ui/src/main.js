@@ -10,10 +10,18 @@ import { nextTheme, theme } from "./theme.js";
 import { html, nothing, View } from "./view.js";
 import "./panels/login.js";
 import { messageOf } from "./panels/login.js";
+import "./panels/costs.js";
+import "./panels/operations.js";
 import "./panels/overview.js";
+import "./panels/tokens.js";
+import "./panels/transfers.js";
 
 const panels = {
   overview: (zone) => html`<overview-panel .zone=${zone}></overview-panel>`,
+  tokens: (zone) => html`<tokens-panel .zone=${zone}></tokens-panel>`,
+  costs: (zone) => html`<costs-panel .zone=${zone}></costs-panel>`,
+  transfers: (zone) => html`<transfers-panel .zone=${zone}></transfers-panel>`,
+  operations: (zone) => html`<operations-panel .zone=${zone}></operations-panel>`,
 };
 const names = Object.keys(panels);
 const idleMs = 30 * 60_000;
@@ -33,7 +41,6 @@ class Admin_Page extends View {
   connectedCallback() {
     super.connectedCallback();
     this.replaceChildren();
-    address.addEventListener("change", () => this.requestUpdate());
     api.addEventListener("state", () => this.#onState());
     addEventListener("keydown", (event) => this.#onKey(event));
     for (const kind of ["pointerdown", "keydown", "wheel"]) addEventListener(kind, this.#touched, { passive: true });

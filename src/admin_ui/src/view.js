@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all elements of the page share: they render into the page itself, so that one style sheet is for all of them.
 import { LitElement } from "lit";
+import { address } from "./address.js";
 import { ApiError } from "./api.js";
 
 export { html, svg, nothing } from "lit";
-export { repeat } from "lit/directives/repeat.js";
 
 export class View extends LitElement {
+  #readdressed = () => this.requestUpdate();
+
   createRenderRoot() {
     return this;
+  }
+
+  connectedCallback() {
+    super.connectedCallback();
+    address.addEventListener("change", this.#readdressed);
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    address.removeEventListener("change", this.#readdressed);
   }
 
   tell(name, detail) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "house.hpp"
 #include "support/printers.hpp"
+#include <memfs_cache/core/json.hpp>
 
 #include <algorithm>
 
@@ -72,6 +73,50 @@ TEST_SUITE("http/admin_api") {
         CHECK(std::count(series.begin(), series.end(), '\n') == 3);
         CHECK(series.find("\r\n1771066800000,1771068600000,30min,2026-02-14T11:00,false,") != Bytes::npos);
         CHECK(series.ends_with(",,,,,,,\r\n")); // nothing is known of the hour before
+    }
+
+    TEST_CASE("a pulse comes as an event of a stream too, which says when to come back") {
+        House const house;
+        auto const answer = house.get("/analytics/live");
+        CHECK(answer.headers.value("Content-Type") == "text/event-stream");
+        CHECK(answer.headers.value("Cache-Control") == "no-store");
+        CHECK(std::get<Bytes>(answer.body) ==
+              "retry: 2000\nevent: pulse\ndata: " + json_text(house.json("/analytics/pulse")) + "\n\n");
+    }
+
+    TEST_CASE("upkeep only tells what it would do, until it is told to do it") {
+        auto const storage = open_storage("memory:").value();
+        { // a writer of long ago, who is gone
+            Service_Options options;
+            options.clock = std::make_shared<Manual_Clock>(memfs_cache::testing::noon - std::chrono::hours(24 * 200));
+            Cache_Service<Any_Storage> before(storage, options);
+            Request_View view;
+            view.method = "GET";
+            view.target = "/long-ago";
+            view.status = 200;
+            CHECK(before.analytics().record_request(view));
+            CHECK(before.close());
+        }
+        House const house(storage);
+        CHECK(house.json("/analytics/daily/2025-07-29").at("final").as_bool());
+        CHECK(house.json("/analytics/yearly/2025").at("final").as_bool());
+        auto const told = house.json_of(house.post("/upkeep/purge"));
+        CAPTURE(json_text(told));
+        CHECK(told.at("analytics").at("events") == 1);
+        CHECK(told.at("analytics").at("objects").to_number<int>() > 0);
+        CHECK(house.json_of(house.post("/upkeep/purge", R"({"raw_days":0})")).at("analytics").at("events") == 0);
+        auto const rebuilt = house.json_of(house.post("/upkeep/rebuild"));
+        CHECK(rebuilt.at("rebuilt").as_array().size() > 0);
+        CHECK(
+            house.json_of(house.post("/upkeep/rebuild", R"({"from":1756684800000})")).at("rebuilt").as_array().size() <
+            rebuilt.at("rebuilt").as_array().size());
+        CHECK(house.json_of(house.post("/upkeep/purge")) == told);
+
+        CHECK(house.json_of(house.post("/upkeep/rebuild", R"({"dry_run":false})")) == rebuilt);
+        auto const done = house.json_of(house.post("/upkeep/purge", R"({"dry_run":false,"by":"ann"})"));
+        CHECK(done.at("analytics").at("events") == 1);
+        CHECK(house.json_of(house.post("/upkeep/purge")).at("analytics").at("events") == 0);
+        CHECK(house.json("/analytics/daily/2025-07-29").at("total_requests") == 1);
     }
 
     TEST_CASE("health is for everybody, its details are not") {
@@ -173,7 +218,8 @@ TEST_SUITE("http/admin_api") {
                 auto const& responses = operation.value().at("responses").as_object();
                 auto const& success = responses.contains("201") ? responses.at("201") : responses.at("200");
                 auto const* const json = success.at("content").as_object().if_contains("application/json");
-                bool const has_own_form = path.key() == "/openapi.json" || path.key() == "/storage/file";
+                bool const has_own_form =
+                    path.key() == "/openapi.json" || path.key() == "/storage/file" || path.key() == "/analytics/live";
                 CHECK((json != nullptr && json->at("schema").as_object().contains("$ref")) != has_own_form);
             }
         }

@@ -272,6 +272,7 @@ class Overview_Panel extends View {
           .label=${title}
           .windows=${windows}
           .lines=${lines}
+          .leadsOn=${true}
           @open-window=${({ detail }) => this.show({ type: rows[detail].window_type, at: instant(rows[detail].window_start) })}
           @zoom=${({ detail }) => address.set({ step: "", from: instant(rows[detail.first].window_start), to: instant(Math.min(rows[detail.last].window_end, row.window_end)) })}
         ></time-chart>

@@ -5,6 +5,7 @@ import { html, nothing, View } from "../view.js";
 const rowPx = 36;
 const seenRows = 15;
 const spareRows = 10;
+const mostWholeRows = 100; // so many are drawn all at once
 
 class Data_Table extends View {
   static properties = {
@@ -32,8 +33,9 @@ class Data_Table extends View {
   }
 
   render() {
-    const first = Math.max(0, this.first - spareRows);
-    const end = Math.min(this.count, this.first + seenRows + spareRows);
+    const isWhole = this.count <= mostWholeRows;
+    const first = isWhole ? 0 : Math.max(0, this.first - spareRows);
+    const end = isWhole ? this.count : Math.min(this.count, this.first + seenRows + spareRows);
     const isLong = this.count > seenRows;
     if (this.count === 0) return html`<p class="empty">${this.empty ?? nothing}</p>`;
     return html`

@@ -15,8 +15,11 @@ class Time_Chart extends View {
     label: {},
     /// [{name, tick, isOpen}] in order; an open window may still grow
     windows: { attribute: false },
-    /// [{name, unit, values, before?, show}]: a value or null for each window; `before` of as long before
+    /// [{name, unit, values, show, before?, showBefore?, isStacked?}]: a value or null for each window, and as text;
+    /// `before` of as long before; a stacked line lies on top of the one before it, with a filled area between
     lines: { attribute: false },
+    /// Whether a stretch can be marked and a window opened; events "zoom" and "open-window"
+    leadsOn: { type: Boolean },
     asTable: { state: true },
   };
 
@@ -29,6 +32,7 @@ class Time_Chart extends View {
     super();
     this.windows = [];
     this.lines = [];
+    this.leadsOn = false;
     this.asTable = false;
   }
 
@@ -54,7 +58,7 @@ class Time_Chart extends View {
         </ul>
         <button type="button" class="quiet" aria-pressed=${this.asTable} @click=${() => (this.asTable = !this.asTable)}>${t.table}</button>
       </div>
-      <div class="plot" tabindex="0" role="application" aria-label=${`${this.label}. ${t.keys}`} ?hidden=${this.asTable} @keydown=${this.#onKey}></div>
+      <div class="plot" tabindex="0" role="application" aria-label=${this.leadsOn ? `${this.label}. ${t.keys}` : this.label} ?hidden=${this.asTable} @keydown=${this.#onKey}></div>
       <p class="reading" aria-live="polite"></p>
       ${this.asTable ? this.#table() : nothing}
     `;
@@ -72,8 +76,11 @@ class Time_Chart extends View {
     const columns = [
       {
         title: texts.chart.window,
-        cell: (i) =>
-          html`<button type="button" class="link" @click=${() => this.tell("open-window", i)}>${this.windows[i].name}</button>${this.windows[i].isOpen ? ` (${texts.chart.open})` : ""}`,
+        cell: (i) => {
+          const { name, isOpen } = this.windows[i];
+          const link = html`<button type="button" class="link" @click=${() => this.tell("open-window", i)}>${name}</button>`;
+          return html`${this.leadsOn ? link : name}${isOpen ? ` (${texts.chart.open})` : ""}`;
+        },
       },
       ...this.lines.flatMap((line) => [
         { title: line.name, isNumber: true, cell: (i) => line.show(i) },
@@ -100,14 +107,15 @@ class Time_Chart extends View {
   #make(shape) {
     this.#forget();
     const box = this.querySelector(".plot");
-    const colour = (name) => () => colourOf(box, name);
+    const colour = (name) => () => colourOf(box, `var(${name})`);
+    const area = (i) => () => colourOf(box, `color-mix(in srgb, var(--series-${i}) 22%, transparent)`);
     const units = [...new Set(this.lines.map((line) => line.unit))];
     const grid = { stroke: colour("--line"), width: 1 };
     const font = `12px ${getComputedStyle(box).fontFamily}`;
     const axis = { stroke: colour("--ink-quiet"), font, ticks: { show: false } };
     const series = this.lines.flatMap((line, i) => {
       const common = { scale: line.unit, stroke: colour(`--series-${i}`), width: 2, points: { size: 6, fill: colour(`--series-${i}`), filter: lonely } };
-      const filled = this.lines.length === 1 ? { fill: colour("--series-0-fill") } : {};
+      const filled = i === 0 && (this.lines.length === 1 || line.isStacked) ? { fill: area(0) } : {};
       return [
         { ...common, ...filled },
         { ...common, dash: [5, 4] },
@@ -119,13 +127,14 @@ class Time_Chart extends View {
         width: box.clientWidth || 300,
         height,
         legend: { show: false },
-        cursor: { drag: { x: true, y: false, setScale: false, dist: clickSlackPx }, y: false, points: { show: false } },
+        cursor: { drag: { x: this.leadsOn, y: false, setScale: false, dist: clickSlackPx }, y: false, points: { show: false } },
         scales: { x: { time: false, range: (_, min, max) => (max > min ? [min - 0.3, max + 0.3] : [min - 1, max + 1]) }, ...Object.fromEntries(units.map((unit) => [unit, { range: { min: { hard: 0, pad: 0, soft: 0, mode: 1 }, max: { pad: 0.1, soft: 1, mode: 2 } } }])) },
         axes: [
           { ...axis, grid: { show: false }, size: 28, space: 70, incrs: [1, 2, 3, 4, 6, 7, 12, 14, 24, 28, 48, 60, 120, 240, 480, 960], values: (_, at) => at.map((i) => this.windows[i]?.tick ?? "") },
           ...units.map((unit, i) => ({ ...axis, scale: unit, side: i === 0 ? 3 : 1, size: 62, grid: i === 0 ? grid : { show: false }, values: (_, at) => at.map((value) => shortQuantity(value, unit)) })),
         ],
         series: [{}, ...series],
+        bands: this.lines.flatMap((line, i) => (line.isStacked && i > 0 ? [{ series: [1 + 3 * i, 1 + 3 * (i - 1)], fill: area(i) }] : [])),
         hooks: { setCursor: [(plot) => this.#read(plot.cursor.idx)], setSelect: [(plot) => this.#selected(plot)] },
       },
       this.#data(),
@@ -152,7 +161,7 @@ class Time_Chart extends View {
     const line = this.querySelector(".reading");
     const window = this.windows[index];
     if (!line) return;
-    line.textContent = window ? `${window.name}: ${this.lines.map((one) => `${one.name} ${one.show(index)}${one.before ? ` (${texts.chart.before} ${one.showBefore(index)})` : ""}`).join(", ")}` : texts.chart.hint;
+    line.textContent = window ? `${window.name}: ${this.lines.map((one) => `${one.name} ${one.show(index)}${one.before ? ` (${texts.chart.before} ${one.showBefore(index)})` : ""}`).join(", ")}` : this.leadsOn ? texts.chart.hint : "";
   }
 
   #selected(plot) {
@@ -173,7 +182,7 @@ class Time_Chart extends View {
     // A drag ends in a click too, which is none.
     if (this.#plot.cursor.drag._x || this.#plot.select.width > 0) return;
     const index = this.#plot.cursor.idx;
-    if (index !== null && index !== undefined && event.button === 0) this.tell("open-window", index);
+    if (this.leadsOn && index !== null && index !== undefined && event.button === 0) this.tell("open-window", index);
   }
 
   #marked = null;
@@ -181,7 +190,7 @@ class Time_Chart extends View {
     const plot = this.#plot;
     const last = this.windows.length - 1;
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -last, End: last }[event.key];
-    if (!plot || last < 0) return;
+    if (!plot || last < 0 || (!this.leadsOn && event.key === "Enter")) return;
     if (step !== undefined) {
       const from = plot.cursor.idx ?? (step > 0 ? -1 : last + 1);
       const to = Math.max(0, Math.min(last, from + step));
@@ -210,10 +219,10 @@ function lonely(plot, series, isShown) {
   return values.flatMap((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null ? [i] : []));
 }
 
-/// What a custom property means in the theme of now: a canvas knows no properties.
-function colourOf(element, name) {
+/// What a colour is in the theme of now: a canvas knows no custom properties.
+function colourOf(element, value) {
   const probe = document.createElement("i");
-  probe.style.color = `var(${name})`;
+  probe.style.color = value;
   element.append(probe);
   const colour = getComputedStyle(probe).color;
   probe.remove();

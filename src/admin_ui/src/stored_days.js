@@ -28,7 +28,7 @@ async function rootOf(namespace, signal) {
 }
 
 /// @param  month  "2026-02"
-/// @return {days, isWhole}; a day is {key, rawBytes, bytes, windows: [{type, name, path, bytes}], revision, state}, its state
+/// @return {days, isWhole}; a day is {key, rawBytes, bytes, windows: [{type, time, path, bytes}], revision, state}, its state
 ///         one of empty, raw, computed, final, revised
 export async function storedDays(namespace, month, signal) {
   const root = `${await rootOf(namespace, signal)}${namespace}/data/`;
@@ -46,11 +46,13 @@ export async function storedDays(namespace, month, signal) {
     day.bytes += bytes;
     day.state = "raw";
   }
+  // The smallest first: a day is as final as its largest window.
   ["30min", "hourly", "daily"].forEach((type, i) => {
     for (const { path, size_bytes: bytes } of levels[i].files) {
       const day = dayOf(path, `aggregations/${type}`);
       if (!day) continue;
-      day.windows.push({ type, name: path.slice(path.indexOf(folder) + folder.length + 1, -".json".length), path, bytes });
+      const time = path.slice(`${root}aggregations/${type}/${folder}/01/`.length, -".json".length);
+      day.windows.push({ type, time: type === "daily" ? "" : type === "hourly" ? `${time}:00` : time.replace("-", ":"), path, bytes });
       day.bytes += bytes;
       day.state = type === "daily" ? "final" : "computed";
     }

@@ -54,7 +54,7 @@ class Stored_Calendar extends View {
 
   #day(day) {
     const columns = [
-      { title: t.window, cell: (window) => html`<button type="button" class="link" @click=${() => address.set({ file: window.path })}>${texts.window.types[window.type]} ${window.name}</button>` },
+      { title: t.window, cell: (window) => html`<button type="button" class="link" @click=${() => address.set({ file: window.path })}>${texts.window.types[window.type]} ${window.time}</button>` },
       { title: t.size, isNumber: true, cell: (window) => quantity(window.bytes, "bytes") },
     ];
     return html`
@@ -63,7 +63,7 @@ class Stored_Calendar extends View {
         <span class="quiet-text">${t.raw}: ${quantity(day.rawBytes, "bytes")}</span>
         ${day.revision > 0 ? html`<span class="tag">${texts.window.revised(day.revision)}</span>` : nothing}
       </div>
-      <data-table .label=${t.cascade} .columns=${columns} .count=${day.windows.length} .rowAt=${(i) => day.windows[i]} .empty=${t.no_windows}></data-table>
+      <data-table .label=${t.cascade} .columns=${columns} .count=${day.windows.length} .rowAt=${(i) => day.windows.at(-1 - i)} .empty=${t.no_windows}></data-table>
     `;
   }
 }

@@ -207,12 +207,12 @@ class Overview_Panel extends View {
     const isBad = changed.startsWith(metric.isWorse ? "+" : "−");
     return html`
       <button type="button" class="figure" data-metric=${metric.name} data-value=${value ?? ""} aria-pressed=${isChosen} title=${texts.metrics.choose} @click=${(event) => this.#chooseMetric(metric, event.shiftKey)}>
-        <span class="figure-name">${metric.title}</span>
+        <span class="figure-name">${metric.title}${metric.name === "visitors" && value !== null ? texts.metrics.once(row.unique_visitors_period) : nothing}</span>
         <span class="figure-value" title=${value ?? texts.operations.unknown}>${quantity(value, metric.unit)}</span>
         <span class="figure-note">
           ${value !== null && metric.error(row) > 0 ? html`<span class="sampled" title=${texts.metrics.sample}>${uncertainty(metric.error(row))}</span>` : nothing}
           ${changed ? html`<span class=${isBad ? "worse" : "better"} title=${texts.metrics.before(quantity(before, metric.unit))}>${changed}</span>` : nothing}
-          ${metric.name === "errors" && row.total_requests > 0 ? html`<span>${texts.metrics.of_requests(quantity(value / row.total_requests, "percent"))}</span>` : nothing}
+          ${metric.name === "errors" && row.total_requests > 0 ? html`<span title=${texts.metrics.of_requests}>${quantity(value / row.total_requests, "percent")}</span>` : nothing}
         </span>
         ${spark(rows.map(metric.value))}
       </button>

@@ -115,7 +115,7 @@ class Time_Chart extends View {
     const axis = { stroke: colour("--ink-quiet"), font, ticks: { show: false } };
     const series = this.lines.flatMap((line, i) => {
       const common = { scale: line.unit, stroke: colour(`--series-${i}`), width: 2, points: { size: 6, fill: colour(`--series-${i}`), filter: lonely } };
-      const filled = i === 0 && (this.lines.length === 1 || line.isStacked) ? { fill: area(0) } : {};
+      const filled = i > 0 ? {} : line.isStacked ? { fill: area(0) } : this.lines.length === 1 ? { fill: colour("--series-0-fill") } : {};
       return [
         { ...common, ...filled },
         { ...common, dash: [5, 4] },
@@ -177,7 +177,6 @@ class Time_Chart extends View {
     this.#plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
   }
 
-  #pressed = null;
   #onClick(event) {
     // A drag ends in a click too, which is none.
     if (this.#plot.cursor.drag._x || this.#plot.select.width > 0) return;

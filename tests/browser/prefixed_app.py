@@ -11,7 +11,8 @@ from memfs_cache import Cache_Service, open_storage
 from memfs_cache.fastapi import Analytics_Middleware, admin_app
 
 store, key, share_url_base = sys.argv[1:]
-with Cache_Service(open_storage(f"disk:{store}"), share_url_base=share_url_base) as cache:
+with Cache_Service(open_storage(f"disk:{store}"), share_url_base=share_url_base,
+                   exclude_paths=["/behind/admin/*"]) as cache:
     app = fastapi.FastAPI()
     app.add_middleware(Analytics_Middleware, cache=cache)
     app.mount("/behind/admin", admin_app(cache, admin_key=key))

@@ -9,6 +9,7 @@
 #include "support/zstd_text.hpp"
 #include <memfs_cache/core/json_scan.hpp>
 #include <memfs_cache/core/sha256.hpp>
+#include <memfs_cache/lets/purger.hpp>
 #include <memfs_cache/lets/window_check.hpp>
 #include <memfs_cache/storage/memory.hpp>
 #include <memfs_cache/storage/words.hpp>
@@ -93,6 +94,12 @@ struct Process {
     void record_names(int from, int to, Utc_Time time = half_hour.start()) {
         for (int i = from; i < to; ++i)
             record(time + std::chrono::milliseconds(i), "/a-name-of-about-forty-bytes/" + std::to_string(100'000 + i));
+    }
+    /// Of raw events that are older than the policy that comes with the library says.
+    void purge() {
+        REQUIRE(log->flush());
+        Purger<Store, Aggregator> purger(*log, aggregator, {});
+        REQUIRE(purger.run([](Purge_Report&, auto const&) -> Result<void> { return {}; }).value().half_hours == 1);
     }
     auto ask(Window const& window) -> Name_Ranking { return aggregator.query(window).value().summary->names; }
 
@@ -248,6 +255,41 @@ TEST_SUITE("lets/large summaries") {
             CHECK(fresh.aggregator.lost_states() == 1);
             CHECK(world.files() == whole);
         }
+    }
+
+    TEST_CASE("an event that comes after the purge is added to the state that lies beside its half-hour") {
+        Busy_Day world;
+        REQUIRE(world.process.log->close()); // whoever writes a half-hour keeps it from being purged
+        Process process(world.store, long_after);
+        process.purge();
+        REQUIRE(world.files("", "raw/").empty());
+        process.record_names(2'999, 3'001); // one of them is known
+        auto const more = process.ask(half_hour);
+        CHECK(more.total == 3'002);
+        CHECK(more.distinct == 3'001);
+        CHECK(process.ask(day).distinct == 3'001);
+        for (auto const type : all_window_types)
+            if (type != Window_Type::half_hour)
+                world.remove(Window::containing(type, half_hour.start()).file());
+        Process fresh(world.store, long_after + 1h);
+        CHECK(fresh.ask(window(Window_Type::yearly, "2026")).distinct == 3'001);
+        auto const report = world.check();
+        CHECK(world.wrong == std::map<std::string, std::string>{});
+        CHECK(report.purged == 1);
+    }
+
+    TEST_CASE("without the state of a purged half-hour an event that comes late is never all there was") {
+        Busy_Day world;
+        REQUIRE(world.process.log->close()); // whoever writes a half-hour keeps it from being purged
+        Process process(world.store, long_after);
+        process.purge();
+        auto const name = world.state("30min/2026/02/13/14-00").first;
+        world.remove(name);
+        process.record_names(0, 1);
+        auto const refused = process.aggregator.query(half_hour);
+        REQUIRE(refused.has_error());
+        CHECK(refused.error().code == Errc::corrupt_data);
+        CHECK(refused.error().context.find(name) != std::string::npos);
     }
 
     TEST_CASE("a state that is lost with the events it was made of is an error that names it, and the answer stays") {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -113,15 +114,21 @@ def test_themes_can_be_chosen_and_stay(tab: Tab) -> None:
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 
 
+# The browser tells of a paint after it, so an element may be seen before its entry is there.
+FIRST_PAINT = """() => new Promise((tell) => new PerformanceObserver((list) => {
+    for (const paint of list.getEntriesByName('first-contentful-paint')) tell(paint.startTime);
+}).observe({type: 'paint', buffered: true}))"""
+
+
 def test_the_first_paint_comes_within_300_ms(tab: Tab, site: Site) -> None:
     tab.open()
     painted = []
     for _ in range(5):
         tab.page.reload()
         expect(tab.page.locator("header.top")).to_be_visible()
-        painted.append(tab.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        painted.append(tab.page.evaluate(FIRST_PAINT))
     print(f"first contentful paint: {sorted(painted)} ms")
-    assert min(painted) <= 300
+    assert statistics.median(painted) <= 300
 
 
 @pytest.mark.parametrize(("status", "said"), [

@@ -3,11 +3,13 @@
 #include <memfs_cache/namespaces/analytics/request_kind.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 namespace memfs_cache {
 namespace {
+
+/// What the extension of a file name says of its content.
+enum class Extension { none, page, asset, download, unknown };
 
 /// Up to eight characters of an extension in one number, lower-cased; 0 for none or a longer one.
 constexpr auto pack(std::string_view extension) noexcept -> std::uint64_t {
@@ -19,49 +21,52 @@ constexpr auto pack(std::string_view extension) noexcept -> std::uint64_t {
     return packed;
 }
 
-template <std::size_t N>
-constexpr auto pack_all(std::array<std::string_view, N> const& extensions) noexcept -> std::array<std::uint64_t, N> {
-    std::array<std::uint64_t, N> packed{};
-    for (std::size_t i = 0; i < N; ++i)
-        packed[i] = pack(extensions[i]);
-    return packed;
-}
-
-constexpr auto page_extensions =
-    pack_all(std::to_array<std::string_view>({"html", "htm", "xhtml", "shtml", "php", "asp", "aspx", "jsp", "cgi"}));
-
-constexpr auto asset_extensions = pack_all(std::to_array<std::string_view>({
-    "js",   "mjs",   "css",  "map", "json", "xml", "xsl",  "txt",  "wasm", "swf", // code and data of pages
-    "png",  "jpg",   "jpeg", "gif", "svg",  "ico", "webp", "avif", "bmp",         // images
-    "woff", "woff2", "ttf",  "otf", "eot",                                        // fonts
-    "mp3",  "m4a",   "ogg",  "wav", "mp4",  "m4v", "webm", "mov",                 // sound and film
-    "rss",  "atom",                                                               // feeds
-}));
-
-constexpr auto download_extensions = pack_all(std::to_array<std::string_view>({
-    "pdf", "epub", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "csv", // documents
-    "zip", "tar",  "gz",  "tgz",  "bz2", "xz",   "zst", "7z",   "rar",               // archives
-    "iso", "img",  "dmg",                                                            // disk images
-    "exe", "msi",  "pkg", "deb",  "rpm", "apk",  "jar", "whl",  "gem",               // programs and packages
-}));
-
-template <std::size_t N>
-auto contains(std::array<std::uint64_t, N> const& extensions, std::uint64_t extension) noexcept -> bool {
-    return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
+/// A switch, which is searched by halves: this is asked of each request.
+auto kind_of(std::string_view extension) noexcept -> Extension {
+    if (extension.empty())
+        return Extension::none;
+    // A line for each sort of file.
+    // clang-format off
+    switch (pack(extension)) {
+    case pack("html"): case pack("htm"): case pack("xhtml"): case pack("shtml"): case pack("php"): case pack("asp"):
+    case pack("aspx"): case pack("jsp"): case pack("cgi"):
+        return Extension::page;
+    // code and data of pages, images, fonts, sound and film, feeds
+    case pack("js"): case pack("mjs"): case pack("css"): case pack("map"): case pack("json"): case pack("xml"):
+    case pack("xsl"): case pack("txt"): case pack("wasm"): case pack("swf"):
+    case pack("png"): case pack("jpg"): case pack("jpeg"): case pack("gif"): case pack("svg"): case pack("ico"):
+    case pack("webp"): case pack("avif"): case pack("bmp"):
+    case pack("woff"): case pack("woff2"): case pack("ttf"): case pack("otf"): case pack("eot"):
+    case pack("mp3"): case pack("m4a"): case pack("ogg"): case pack("wav"): case pack("mp4"): case pack("m4v"):
+    case pack("webm"): case pack("mov"):
+    case pack("rss"): case pack("atom"):
+        return Extension::asset;
+    // documents, archives, disk images, programs and packages
+    case pack("pdf"): case pack("epub"): case pack("doc"): case pack("docx"): case pack("xls"): case pack("xlsx"):
+    case pack("ppt"): case pack("pptx"): case pack("odt"): case pack("ods"): case pack("csv"):
+    case pack("zip"): case pack("tar"): case pack("gz"): case pack("tgz"): case pack("bz2"): case pack("xz"):
+    case pack("zst"): case pack("7z"): case pack("rar"):
+    case pack("iso"): case pack("img"): case pack("dmg"):
+    case pack("exe"): case pack("msi"): case pack("pkg"): case pack("deb"): case pack("rpm"): case pack("apk"):
+    case pack("jar"): case pack("whl"): case pack("gem"):
+        return Extension::download;
+    default:
+        return Extension::unknown;
+    }
+    // clang-format on
 }
 
 /// What the rules ask about a path, from one walk over its segments.
 struct Path_Marks {
-    bool api = false;            ///< the first segment is api
-    bool upload = false;         ///< a segment begins with upload
-    bool download = false;       ///< a segment begins with download, and it is a folder or has no extension
-    bool presigned = false;      ///< a segment is presigned
-    bool complete = false;       ///< after that one, a segment is complete
-    bool token_use = false;      ///< .../tokens/{name}/use or validate-token
-    bool payload = false;        ///< the leaf is payload
-    bool folder = false;         ///< the path ends with '/'
-    std::uint64_t extension = 0; ///< packed; 0 if there is none
-    bool odd_extension = false;  ///< there is one, too long for any that is known
+    bool api = false;       ///< the first segment is api
+    bool upload = false;    ///< a segment begins with upload
+    bool download = false;  ///< a segment begins with download, and it is a folder or has no extension
+    bool presigned = false; ///< a segment is presigned
+    bool complete = false;  ///< after that one, a segment is complete
+    bool token_use = false; ///< .../tokens/{name}/use or validate-token
+    bool payload = false;   ///< the leaf is payload
+    bool folder = false;    ///< the path ends with '/'
+    Extension extension = Extension::none;
 };
 
 /// What follows the last dot of a file name, if it looks like the name of a format; "" otherwise.
@@ -117,9 +122,7 @@ auto marks_of(std::string_view path) noexcept -> Path_Marks {
         first = false;
     }
     marks.folder = leaf.empty();
-    auto const extension = extension_of(leaf);
-    marks.extension = pack(extension);
-    marks.odd_extension = marks.extension == 0 && !extension.empty();
+    marks.extension = kind_of(extension_of(leaf));
     return marks;
 }
 
@@ -208,16 +211,16 @@ auto classify_request(std::string_view method,
         return "api_call";
 
     if (succeeded || status == 304) {
-        if (succeeded && contains(download_extensions, marks.extension))
+        if (succeeded && marks.extension == Extension::download)
             return "file_download";
         if (content == Content::html)
             return "page_view";
-        if (contains(asset_extensions, marks.extension) || content == Content::asset)
+        if (marks.extension == Extension::asset || content == Content::asset)
             return "asset";
     }
     if (content == Content::json && status < 400) // an error's body says nothing of what was asked for
         return "api_call";
-    bool const page_like = !marks.odd_extension && (marks.extension == 0 || contains(page_extensions, marks.extension));
+    bool const page_like = marks.extension == Extension::none || marks.extension == Extension::page;
     if ((succeeded || status == 304) && content == Content::unknown && page_like)
         return "page_view";
     return "other";

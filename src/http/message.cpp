@@ -41,7 +41,8 @@ auto Response::body_bytes() const noexcept -> std::uint64_t {
         return part->size_bytes;
     if (auto const* const source = std::get_if<std::unique_ptr<Body_Source>>(&body))
         return (*source)->size_bytes();
-    return std::get_if<Bytes>(&body)->size();
+    auto const* const bytes = std::get_if<Bytes>(&body);
+    return bytes != nullptr ? bytes->size() : 0;
 }
 
 auto http_date(Utc_Time time) -> std::string {

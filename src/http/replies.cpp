@@ -53,11 +53,6 @@ auto json_reply(boost::json::object const& body, int status) -> Response {
     return fresh_reply("application/json", json_text(body), status);
 }
 
-auto event_reply(std::string_view name, boost::json::object const& data) -> Response {
-    auto event = std::string("retry: 2000\nevent: ").append(name).append("\ndata: ");
-    return fresh_reply("text/event-stream", event.append(json_text(data)).append("\n\n"), 200); // JSON has no line ends
-}
-
 auto csv_reply(std::string table) -> Response { return fresh_reply("text/csv; charset=utf-8", std::move(table), 200); }
 
 auto error_reply(int status, std::string_view code, std::string_view message, std::string_view field) -> Response {

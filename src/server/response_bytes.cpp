@@ -42,7 +42,7 @@ auto header_text(Response const& response, Utc_Time now, std::string_view connec
     text.append("\r\nDate: ").append(http_date(now));
     for (auto const& [name, value] : response.headers)
         text.append("\r\n").append(name).append(": ").append(value);
-    if (response.status != 204 && response.status != 304)
+    if (response.has_length() && response.status != 204 && response.status != 304)
         text.append("\r\nContent-Length: ").append(std::to_string(response.body_bytes()));
     if (!connection.empty())
         text.append("\r\nConnection: ").append(connection);

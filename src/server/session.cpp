@@ -302,7 +302,8 @@ auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
     auto request = reader.take_request();
     request.remote = remote_;
     auto response = co_await reply_to(request, reader, taking);
-    bool const keep = is_read && reader.keeps_alive() && !worker_.stopping_ && over_ == Over::no;
+    bool const keep =
+        is_read && reader.keeps_alive() && response.has_length() && !worker_.stopping_ && over_ == Over::no;
     auto const* const connection = !keep ? "close" : reader.is_old() ? "keep-alive" : "";
     auto const header = header_text(response, options_.clock->now(), connection);
     bool const whole = co_await answer_and_tell(reader.told_headers(), request, response, header, start);
@@ -312,20 +313,27 @@ auto Session::exchange(std::string_view bytes) -> Awaitable<bool> {
     co_return keep&& whole;
 }
 
-/// Sends an answer and tells the observer: after the last byte, or before it if that was asked for. True: all was sent.
+/// Sends an answer and tells the observer: after the last byte, or before it if that was asked for and it is known which
+/// one that is. True: all was sent.
 auto Session::answer_and_tell(Told_Headers const& headers,
                               Request const& request,
                               Response const& response,
                               std::string_view header,
                               Steady::time_point start) -> Awaitable<bool> {
-    auto const size = has_body(request.method, response.status) ? response.body_bytes() : 0;
-    bool const first_tell = options_.observe_before_end && service_.observers.are_there();
+    bool const is_sent = has_body(request.method, response.status);
+    auto const size = is_sent ? response.body_bytes() : 0;
+    bool const is_stream = is_sent && !response.has_length();
+    bool const first_tell = options_.observe_before_end && service_.observers.are_there() && !is_stream;
     auto const held_of_header = first_tell && size == 0 ? 1U : 0U;
     auto const held_of_body = first_tell && size > 0 ? 1U : 0U;
     auto const last_of_header = header.substr(header.size() - held_of_header);
     header.remove_suffix(held_of_header);
 
-    auto sent = co_await send(header, response, 0, size - held_of_body);
+    Sent sent;
+    if (is_stream)
+        sent = co_await send_stream(header, *std::get<std::unique_ptr<Body_Stream>>(response.body));
+    else
+        sent = co_await send(header, response, 0, size - held_of_body);
     if (!service_.observers.are_there())
         co_return sent.whole;
     auto view = view_of(headers, request, response, start);
@@ -506,6 +514,47 @@ auto Session::let_go(Reception& reception, Response& response, bool whole) -> Aw
         reception.sink.reset();
         response.body = Bytes();
     });
+}
+
+auto Session::send_stream(std::string_view header, Body_Stream& stream) -> Awaitable<Sent> {
+    auto const next = [&]() -> Result<Bytes> {
+        try {
+            return stream.next();
+        } catch (std::exception const& error) {
+            return fail(Errc::internal, error.what());
+        }
+    };
+    Response const no_body;
+    std::string text(header);
+    for (Sent sent;;) {
+        auto const piece = co_await apart(next);
+        if (!piece)
+            service_.log("A stream was broken off, as nothing more could be read: " + piece.error().message());
+        auto const count = piece ? piece->size() : 0;
+        if (piece)
+            text += *piece;
+        if (!(co_await send(text, no_body, 0, 0)).whole)
+            co_return sent;
+        sent.bytes += count;
+        if (count == 0 || !co_await pause(stream.pause())) {
+            sent.whole = static_cast<bool>(piece);
+            co_return sent;
+        }
+        text.clear();
+    }
+}
+
+auto Session::pause(std::chrono::milliseconds time) -> Awaitable<bool> {
+    if (worker_.stopping_)
+        co_return false;
+    idle_ = true;
+    allow_until(Steady::now() + time);
+    (void)co_await read(); // whoever listens has nothing to say: bytes, as the end, are the end
+    idle_ = false;
+    if (over_ != Over::late)
+        co_return false;
+    over_ = Over::no;
+    co_return !worker_.stopping_;
 }
 
 /// Sends text and then the bytes [begin, end) of the body.

@@ -152,6 +152,10 @@ class Session {
     auto reply_to(Request const& request, Request_Reader const& reader, Taking& taking) -> Awaitable<Response>;
     auto reply_of_handler(Request const& request) -> Awaitable<Response>;
     auto read_source(Body_Source& source, std::uint64_t begin, std::uint64_t end) -> Awaitable<Bytes>;
+    /// Sends a body that goes on until it is over, its client has gone, or the server stops.
+    auto send_stream(std::string_view header, Body_Stream& stream) -> Awaitable<Sent>;
+    /// True: the time is over, and the client still listens.
+    auto pause(std::chrono::milliseconds time) -> Awaitable<bool>;
     auto let_go(Reception& reception, Response& response, bool whole) -> Awaitable<void>;
     /// Runs what may wait for a storage apart.
     template <class Work>
@@ -192,7 +196,8 @@ class Session {
     Steady::time_point deadline_;
     Over over_ = Over::no;
     bool waits_ = false; ///< for its client
-    bool idle_ = false;  ///< waits, and for a request to begin
+    bool idle_ =
+        false; ///< waits, and nothing is lost if it ends: for a request to begin, or between pieces of a stream
 };
 
 } // namespace memfs_cache

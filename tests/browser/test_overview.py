@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 from conftest import Tab
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sites import Site
 
 DAY = "#overview?at=2015-05-18T00:00Z"
@@ -153,6 +154,55 @@ def test_what_is_recorded_now_is_open_dashed_and_comes_by_itself(tab: Tab, site:
     expect(requests).to_have_attribute("data-value", re.compile(f"^{counted + 3}$"), timeout=40_000)
 
 
+def watch(page: Page) -> list[str]:
+    """The routes of the pulse that are asked from now on, as they are asked."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2])
+            if re.search(r"analytics/(live|pulse)", request.url) else None)
+    return asked
+
+
+def test_pulses_come_over_one_stream_that_is_held_where_the_host_can_hold_it(tab: Tab, site: Site) -> None:
+    asked = watch(tab.page)
+    page = tab.open()
+    requests = page.locator("[data-pulse=requests]")
+    expect(requests).to_be_visible()
+    for _ in range(3):
+        before = int(requests.get_attribute("data-value") or 0)
+        site.visit("/streamed")
+        expect(requests).to_have_attribute("data-value", str(before + 1))
+    assert set(asked) == {"live"}
+    if "/behind/" in site.base:
+        assert len(asked) >= 2, "a host of ASGI cannot hold a stream: the page comes back"
+    else:
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize("trouble", ["broken", "full", "silent"])
+def test_a_stream_that_does_not_come_through_is_replaced_by_asking_and_nobody_is_alarmed(tab: Tab, site: Site, trouble: str) -> None:
+    page = tab.page
+    page.clock.install()
+    held: list[Route] = []
+    act = {"broken": lambda route: route.abort(), "full": lambda route: route.fulfill(status=503, body="{}"), "silent": lambda route: held.append(route)}
+    page.route("**/analytics/live", act[trouble])
+    asked = watch(page)
+    site.visit("/asked-for")
+    tab.open()
+    if trouble == "silent":
+        expect(page.locator("[data-metric=requests]")).not_to_have_attribute("data-value", "")
+        assert asked == ["live"]
+        page.clock.fast_forward(10_000)
+    requests = page.locator("[data-pulse=requests]")
+    expect(requests).to_be_visible()
+    assert asked[:2] == ["live", "pulse"]
+    before = int(requests.get_attribute("data-value") or 0)
+    site.visit("/asked-for")
+    expect(requests).to_have_attribute("data-value", str(before + 1))
+    expect(page.locator(".banner")).to_be_hidden()
+    page.unroute("**/analytics/live")
+    tab.complaints.clear()  # the browser says what failed
+
+
 def test_the_pulse_can_be_paused_and_shows_what_came_last(tab: Tab, site: Site) -> None:
     site.visit("/last-page")
     page = tab.open()
@@ -164,8 +214,11 @@ def test_the_pulse_can_be_paused_and_shows_what_came_last(tab: Tab, site: Site) 
     page.get_by_role("button", name="Pause the live view").click()
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "/live" in request.url or "/pulse" in request.url else None)
+    shown_before = page.locator("[data-pulse=requests]").get_attribute("data-value")
+    site.visit("/unseen")
     page.wait_for_timeout(5000)
     assert asked == []
+    expect(page.locator("[data-pulse=requests]")).to_have_attribute("data-value", shown_before or "")
     with page.expect_request(re.compile("analytics/(live|pulse)")):
         page.get_by_role("button", name="Resume the live view").click()
 
@@ -197,6 +250,16 @@ def test_local_days_are_those_of_the_series_in_that_zone(browser: Browser, site:
     compare(page, site.ask("analytics/daily/2015-05-18"))
     context.close()
     assert tab.complaints == []
+
+
+def test_a_browser_whose_clock_is_wrong_shows_what_the_server_calls_now(tab: Tab, site: Site) -> None:
+    site.visit("/on-time")
+    page = tab.page
+    page.clock.install(time=time.time() + 90_000)
+    tab.open("#overview?type=hourly")
+    requests = page.locator("[data-metric=requests]")
+    expect(requests).to_have_attribute("data-value", str(site.ask("analytics/latest/hourly")["total_requests"]))
+    expect(page.get_by_role("button", name="Later window")).to_be_disabled()
 
 
 def test_an_empty_store_says_how_to_begin(browser: Browser, empty_site: Site) -> None:

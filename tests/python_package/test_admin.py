@@ -35,6 +35,15 @@ class Answer(NamedTuple):
     body: bytes
 
 
+def is_stream(headers: dict[str, str]) -> bool:
+    return headers["content-type"] == "text/event-stream"
+
+
+def first_event(response: http.client.HTTPResponse) -> bytes:
+    """A stream of events goes on; of admin_app, as a host of ASGI would wait for it when it stops, it is the first one."""
+    return b"".join(iter(response.readline, b"\n")) + b"\n" if response.length != 0 else b""
+
+
 class Beast:
     """The bundled server, as a process."""
 
@@ -54,7 +63,8 @@ class Beast:
         try:
             connection.request(method, target, body, headers)
             response = connection.getresponse()
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, headers, first_event(response) if is_stream(headers) else response.read())
         finally:
             connection.close()
 

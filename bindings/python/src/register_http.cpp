@@ -35,6 +35,13 @@ auto answer(Admin const& self, Request const& request) -> Response {
     return self.api(request);
 }
 
+/// Of a stream what it begins with: a host of ASGI waits for open answers when it stops, and does not tell them.
+auto body_of(Response const& response) -> Bytes {
+    if (auto const* const stream = std::get_if<std::unique_ptr<Body_Stream>>(&response.body))
+        return (*stream)->next().value();
+    return std::get<Bytes>(response.body);
+}
+
 using Header_Lines = std::vector<std::pair<py::bytes, py::bytes>>;
 
 auto answer_request(Admin const& self,
@@ -57,7 +64,7 @@ auto answer_request(Admin const& self,
     Header_Lines lines;
     for (auto const& [name, value] : response.headers)
         lines.emplace_back(name, value);
-    return py::make_tuple(response.status, lines, py::bytes(std::get<Bytes>(response.body)));
+    return py::make_tuple(response.status, lines, py::bytes(body_of(response)));
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memfs_cache/http/live_events.hpp>
 #include <memfs_cache/http/replies.hpp>
 #include <memfs_cache/http/router.hpp>
 #include <memfs_cache/namespaces/analytics/analytics_csv.hpp>
@@ -51,6 +52,16 @@ template <StorageBackend Storage>
         };
     };
 
+    Live_Events const pulses("pulse", [&cache]() -> Result<boost::json::object> {
+        auto const analytics = cache.open_analytics(Cache_Service<Storage>::ns_analytics);
+        if (!analytics)
+            return analytics.error();
+        auto const pulse = (*analytics)->pulse();
+        if (!pulse)
+            return pulse.error();
+        return pulse->to_json();
+    });
+
     auto of_a_window = requests::filters();
     of_a_window.insert(
         of_a_window.begin(),
@@ -76,15 +87,10 @@ template <StorageBackend Storage>
              }},
         {.method = "GET",
          .path = "/analytics/live",
-         .summary = "Who is there now? As an event stream; a client comes back for the next pulse by itself.",
-         .result = "The last five minutes, as one event of the stream.",
+         .summary = "Who is there now? As an event stream; a client comes back by itself when it ends.",
+         .result = "The last five minutes, now and every two seconds, as events of the stream.",
          .media_type = "text/event-stream",
-         .handler =
-             [=](Request const&, Arguments const&) {
-                 return answer_of(
-                     "", [](auto& analytics) { return analytics.pulse(); },
-                     [](auto const& pulse) { return event_reply("pulse", pulse.to_json()); });
-             }},
+         .handler = [pulses](Request const&, Arguments const&) { return pulses.reply(); }},
         {.method = "GET",
          .path = "/analytics/latest/{window_type}",
          .summary = "What happened in the newest window with events?",

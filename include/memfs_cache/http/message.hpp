@@ -6,6 +6,7 @@
 #include <memfs_cache/core/error.hpp>
 #include <memfs_cache/core/unique_fd.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -85,12 +86,32 @@ class Body_Source {
     virtual void finish() = 0;
 };
 
+/// The body of an answer that goes on for as long as its client listens, such as a stream of events. It has no length: the
+/// connection ends with it, when it has nothing more to say, the client goes away or the host stops.
+/// Threads  next() is called on a thread that may wait; one call after the other. All else must not wait, nor may the end
+///          of its life.
+class Body_Stream {
+  public:
+    Body_Stream() = default;
+    Body_Stream(Body_Stream const&) = delete;
+    auto operator=(Body_Stream const&) -> Body_Stream& = delete;
+    virtual ~Body_Stream() = default;
+
+    /// The next bytes; none: it is over. What is whole by itself: a host that cannot hold answers open, as it may have to
+    /// wait for them when it stops, sends the first ones and ends.
+    /// @errors any: the connection ends, and the log is told
+    [[nodiscard]] virtual auto next() -> Result<Bytes> = 0;
+    /// How long to wait before the next call of next(), during which the host keeps no thread.
+    [[nodiscard]] virtual auto pause() const noexcept -> std::chrono::milliseconds = 0;
+};
+
 /// An answer. It always holds what GET would get: a host answers HEAD with the size of the body and without the body.
 /// A host sets Content-Length and Connection itself.
 struct Response {
     int status = 200;
     Headers headers;
-    std::variant<Bytes, File_Part, std::unique_ptr<Body_Source>> body; ///< a source is never null
+    /// Neither a source nor a stream is ever null.
+    std::variant<Bytes, File_Part, std::unique_ptr<Body_Source>, std::unique_ptr<Body_Stream>> body;
     std::string route; ///< template that matched, such as /tokens/{name}; recorded instead of the path; "" if none
     /// What the request was, such as file_download, if its answer is sent whole; one that is broken off is `other`. "":
     /// what it looks like.
@@ -98,7 +119,11 @@ struct Response {
     std::string transfer_id = {}; ///< recorded with the request; "" if it is about none
     std::string token_id = {};    ///< likewise
 
+    /// 0 for a stream, which has_length() tells from an empty body.
     [[nodiscard]] auto body_bytes() const noexcept -> std::uint64_t;
+    [[nodiscard]] auto has_length() const noexcept -> bool {
+        return !std::holds_alternative<std::unique_ptr<Body_Stream>>(body);
+    }
 };
 
 /// Answers one request.

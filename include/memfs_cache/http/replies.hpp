@@ -20,11 +20,6 @@ namespace memfs_cache {
 /// A JSON body that no cache keeps and no browser takes for something else.
 [[nodiscard]] auto json_reply(boost::json::object const& body, int status = 200) -> Response;
 
-/// A stream of one event, which ends: whoever reads event streams asks again two seconds later, so that many may follow the
-/// events and none of them keeps a thread.
-/// @source the HTML standard, server-sent events
-[[nodiscard]] auto event_reply(std::string_view name, boost::json::object const& data) -> Response;
-
 /// A table in a body that no cache keeps.
 [[nodiscard]] auto csv_reply(std::string table) -> Response;
 

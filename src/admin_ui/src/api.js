@@ -22,6 +22,12 @@ export class Api extends EventTarget {
   routes = new Set();
   #key = sessionStorage.getItem(keyName) ?? "";
   #waiting = new Set();
+  #aheadMs = 0;
+
+  /// The server's time: the clock of a browser may be wrong, and what lies in the future cannot be asked for.
+  now() {
+    return Date.now() - this.#aheadMs;
+  }
 
   get hasKey() {
     return this.#key !== "";
@@ -54,10 +60,11 @@ export class Api extends EventTarget {
     return (await this.fetch(path, {}, { method: "POST", body: JSON.stringify(body) })).json();
   }
 
-  async fetch(path, parameters = {}, { signal, ...options } = {}) {
+  /// @param isQuiet  nobody is told how the server does, but for a key that it refuses: there is another way to ask
+  async fetch(path, parameters = {}, { signal, isQuiet = false, ...options } = {}) {
     const ended = new AbortController();
     const deadline = setTimeout(() => ended.abort(new DOMException("", "TimeoutError")), deadlineMs);
-    const slow = setTimeout(() => this.#wait(ended, true), slowAfterMs);
+    const slow = setTimeout(() => isQuiet || this.#wait(ended, true), slowAfterMs);
     const give_up = () => ended.abort(signal.reason);
     signal?.addEventListener("abort", give_up, { once: true });
     if (signal?.aborted) give_up();
@@ -69,13 +76,16 @@ export class Api extends EventTarget {
         credentials: "omit",
         signal: ended.signal,
       });
+      const date = Date.parse(response.headers.get("Date"));
+      if (date > 0) this.#aheadMs = Date.now() - date;
       if (!response.ok) throw await errorOf(response);
       this.#say("ok");
       return response;
     } catch (error) {
       if (signal?.aborted) throw error;
       const told = error instanceof ApiError ? error : new ApiError(0, { code: "gone" });
-      this.#say(stateOf(told));
+      const state = stateOf(told);
+      if (!isQuiet || state === "refused") this.#say(state);
       throw told;
     } finally {
       clearTimeout(deadline);

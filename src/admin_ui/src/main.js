@@ -15,6 +15,7 @@ import "./panels/operations.js";
 import "./panels/overview.js";
 import "./panels/tokens.js";
 import "./panels/transfers.js";
+import "./parts/health_dot.js";
 
 const panels = {
   overview: (zone) => html`<overview-panel .zone=${zone}></overview-panel>`,
@@ -115,6 +116,7 @@ class Admin_Page extends View {
     return html`
       <header class="top">
         <strong class="brand">${texts.title}</strong>
+        <health-dot></health-dot>
         <nav aria-label=${texts.sections}>
           ${names.map((name) => html`<a href=${this.#link(name)} aria-current=${name === this.panel ? "page" : nothing}>${texts.panels[name]}</a>`)}
         </nav>

@@ -31,6 +31,7 @@ export const texts = {
     themes: { system: "System", light: "Light", dark: "Dark" },
     help: "Keyboard help",
     leave: "Lock",
+    health: { good: "Health: good", bad: "Health: degraded", unknown: "Health: not known" },
   },
   pulse: {
     requests: (count, minutes) => `${count} ${count === "1" ? "request" : "requests"} in ${minutes} min`,
@@ -158,6 +159,13 @@ export const texts = {
     near: "nearly used up",
     used: (used, limit) => `${used} of ${limit} used`,
     bound: (at_least) => `at least ${at_least} surely used, the rest is leased`,
+    bulk: {
+      heading: "Chosen tokens",
+      choose: (name) => `Choose ${name}`,
+      count: (count) => `${count} chosen`,
+      none: "Choose none",
+      revoked: (count) => `${count} revoked`,
+    },
     form: {
       heading: "New tokens",
       names: "Names",
@@ -243,6 +251,10 @@ export const texts = {
     receipt: "Receipt",
     receipt_rows: { created_at: "Created", views: "Views", downloads: "Downloads", downloaders: "Different downloaders", bytes: "Bytes", first_download_at: "First download", last_download_at: "Last download", last_activity_at: "Last activity", countries: "Countries" },
     not_found: "Nothing is known of this transfer.",
+    log: "Who and when",
+    log_none: "No event of it is kept.",
+    acts: { created: "created", upload_completed: "uploaded", viewed: "viewed", downloaded: "downloaded" },
+    log_columns: { time: "Time", act: "What", country: "Country", visitor: "Visitor", bytes: "Bytes" },
     columns: { id: "Transfer", events: "Events", views: "Views", downloads: "Downloads", last: "Last activity", bytes: "Bytes" },
   },
   operations: {

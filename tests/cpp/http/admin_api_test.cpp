@@ -8,6 +8,14 @@
 using namespace memfs_cache;
 using memfs_cache::testing::House, memfs_cache::testing::names;
 
+namespace {
+
+auto stream_of(Response const& response) -> Body_Stream& {
+    return *std::get<std::unique_ptr<Body_Stream>>(response.body);
+}
+
+} // namespace
+
 TEST_SUITE("http/admin_api") {
     TEST_CASE("every route answers from what was recorded") {
         House const house;
@@ -75,13 +83,47 @@ TEST_SUITE("http/admin_api") {
         CHECK(series.ends_with(",,,,,,,\r\n")); // nothing is known of the hour before
     }
 
-    TEST_CASE("a pulse comes as an event of a stream too, which says when to come back") {
+    TEST_CASE("pulses come as the events of a stream too, each of them of its own time, and every two seconds") {
         House const house;
         auto const answer = house.get("/analytics/live");
         CHECK(answer.headers.value("Content-Type") == "text/event-stream");
         CHECK(answer.headers.value("Cache-Control") == "no-store");
-        CHECK(std::get<Bytes>(answer.body) ==
+        CHECK(stream_of(answer).pause() == std::chrono::seconds(2));
+        auto const event = [&] { return "event: pulse\ndata: " + json_text(house.json("/analytics/pulse")) + "\n\n"; };
+        CHECK(stream_of(answer).next().value() == "retry: 2000\n" + event());
+        house.clock->advance(std::chrono::minutes(3)); // one of the two requests is no longer of the last five minutes
+        CHECK(house.json("/analytics/pulse").at("active_requests") == 1);
+        CHECK(stream_of(answer).next().value() == event());
+    }
+
+    TEST_CASE("only so many streams of pulses are held, whoever comes later has one event and comes back for more") {
+        House const house;
+        std::vector<Response> held;
+        for (std::size_t i = 0; i < Live_Events::usual_most_held; ++i) {
+            held.push_back(house.get("/analytics/live"));
+            REQUIRE(!held.back().has_length());
+        }
+        auto const one = house.get("/analytics/live");
+        CHECK(one.status == 200);
+        CHECK(std::get<Bytes>(one.body) ==
               "retry: 2000\nevent: pulse\ndata: " + json_text(house.json("/analytics/pulse")) + "\n\n");
+        held.pop_back();
+        CHECK(!house.get("/analytics/live").has_length());
+    }
+
+    TEST_CASE("a stream of events that cannot begin says why, and ends when it cannot go on") {
+        bool is_gone = true;
+        Live_Events const events("thing", [&]() -> Result<boost::json::object> {
+            if (is_gone)
+                return fail(Errc::unavailable, "the storage has gone");
+            return boost::json::object{{"n", 1}};
+        });
+        CHECK(events.reply().status == 503);
+        is_gone = false;
+        auto const answer = events.reply();
+        CHECK(stream_of(answer).next().value() == "retry: 2000\nevent: thing\ndata: {\"n\":1}\n\n");
+        is_gone = true;
+        CHECK(stream_of(answer).next().error().code == Errc::unavailable);
     }
 
     TEST_CASE("upkeep only tells what it would do, until it is told to do it") {

@@ -145,6 +145,39 @@ auto source_reply(Book_Ptr const& book, Source_Plan const& plan, std::size_t fai
     return response;
 }
 
+/// Says its number, as often as it is asked.
+class Test_Stream final : public Body_Stream {
+  public:
+    struct Plan {
+        std::chrono::milliseconds pause = 5ms;
+        std::size_t ends_at = 0;  ///< call; 0: never
+        std::size_t fails_at = 0; ///< likewise
+    };
+    Test_Stream(Book_Ptr book, Plan const& plan) : book_(std::move(book)), plan_(plan) {}
+    ~Test_Stream() override { ++book_->destroyed; }
+    [[nodiscard]] auto next() -> Result<Bytes> override {
+        ++asked_;
+        ++book_->begun;
+        if (book_->at_piece)
+            book_->at_piece(asked_);
+        if (asked_ == plan_.fails_at)
+            return fail(Errc::unavailable, "the storage has gone");
+        return asked_ == plan_.ends_at ? Bytes() : std::to_string(asked_) + ";";
+    }
+    [[nodiscard]] auto pause() const noexcept -> std::chrono::milliseconds override { return plan_.pause; }
+
+  private:
+    Book_Ptr book_;
+    Plan plan_;
+    std::size_t asked_ = 0;
+};
+
+auto stream_reply(Book_Ptr const& book, Test_Stream::Plan const& plan = {}) -> Response {
+    auto response = text_reply("");
+    response.body = std::make_unique<Test_Stream>(book, plan);
+    return response;
+}
+
 auto bytes_of_source(std::uint64_t size) -> std::string {
     std::string bytes;
     for (std::uint64_t i = 0; i < size; ++i)
@@ -626,5 +659,132 @@ TEST_SUITE("server/pieces") {
         CHECK(Rude_Client(fixture.port()).get("/").status == 500);
         CHECK(book->destroyed == 1);
         CHECK(book->finished == 0);
+    }
+}
+
+TEST_SUITE("server/streams") {
+    TEST_CASE("a stream goes on until it is over, has no length, and ends its connection") {
+        auto const book = std::make_shared<Book>();
+        Fixture fixture([&](Request const&) { return stream_reply(book, {.ends_at = 4}); });
+        Rude_Client client(fixture.port());
+        auto const reply = client.get("/");
+        CHECK(reply.status == 200);
+        CHECK(reply.headers.value("Content-Length").empty());
+        CHECK(reply.headers.value("Connection") == "close");
+        CHECK(client.receive_until("3;") == "1;2;3;");
+        CHECK(client.is_closed());
+        client.vanish();
+        auto const told = fixture.told(1)[0];
+        CHECK(told.content_bytes == 6);
+        CHECK(told.status == 200);
+        wait_until([&] { return book->destroyed == 1; });
+    }
+
+    TEST_CASE("a stream that fails is broken off after what it had, with a word in the log") {
+        std::string logged;
+        Server_Options options;
+        options.log = [&](std::string_view text) { logged = text; };
+        auto const book = std::make_shared<Book>();
+        Fixture fixture([&](Request const&) { return stream_reply(book, {.fails_at = 3}); }, options);
+        Rude_Client client(fixture.port());
+        CHECK(client.get("/").status == 200);
+        CHECK(client.receive_until("2;") == "1;2;");
+        CHECK(client.is_closed());
+        client.vanish();
+        CHECK(fixture.told(1)[0].content_bytes == 4);
+        CHECK(logged.find("the storage has gone") != std::string::npos);
+    }
+
+    TEST_CASE("HEAD of a stream has its headers, and asks it nothing") {
+        auto const book = std::make_shared<Book>();
+        Fixture fixture([&](Request const&) { return stream_reply(book); });
+        Rude_Client client(fixture.port());
+        client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n");
+        CHECK(client.receive("HEAD").status == 200);
+        CHECK(client.is_closed());
+        wait_until([&] { return book->destroyed == 1; });
+        CHECK(book->begun == 0);
+    }
+
+    TEST_CASE("more streams than there are threads go on at once and hold nobody up, not even on a single event loop") {
+        constexpr std::size_t listeners = 20;
+        auto const book = std::make_shared<Book>();
+        Server_Options options;
+        options.threads = 1;
+        options.handler_may_wait = [](Request const&) { return true; };
+        Fixture fixture(
+            [&](Request const& request) { return request.target == "/" ? stream_reply(book) : text_reply("page"); },
+            options);
+        std::vector<std::unique_ptr<Rude_Client>> all;
+        for (std::size_t i = 0; i < listeners; ++i) {
+            all.push_back(std::make_unique<Rude_Client>(fixture.port()));
+            CHECK(all.back()->get("/").status == 200);
+        }
+        for (auto const& client : all)
+            CHECK(client->receive_until("5;") == "1;2;3;4;5;");
+        CHECK(Rude_Client(fixture.port()).get("/page").body == "page");
+        CHECK(book->destroyed == 0);
+        for (auto const& client : all)
+            client->vanish();
+        wait_until([&] { return book->destroyed == listeners; });
+    }
+
+    TEST_CASE("a stream ends when its client goes away between two pieces, not with the next one") {
+        for (bool const is_rude : {false, true}) {
+            CAPTURE(is_rude);
+            auto const book = std::make_shared<Book>();
+            Fixture fixture([&](Request const&) { return stream_reply(book, {.pause = 1h}); });
+            Rude_Client client(fixture.port());
+            CHECK(client.get("/").status == 200);
+            CHECK(client.receive_until(";") == "1;");
+            if (is_rude)
+                client.vanish();
+            else
+                client.shut_down_sending();
+            wait_until([&] { return book->destroyed == 1; });
+            CHECK(book->begun == 1);
+        }
+    }
+
+    TEST_CASE("stop ends streams at once, those that rest and those that are asked") {
+        Gate gate;
+        auto const resting = std::make_shared<Book>();
+        auto const asked = std::make_shared<Book>();
+        asked->at_piece = gate.wait();
+        Server_Options options;
+        options.idle_timeout = options.stop_timeout = options.request_timeout = 1h;
+        Fixture fixture(
+            [&](Request const& request) {
+                return request.target == "/asked" ? stream_reply(asked, {.pause = 1h})
+                                                  : stream_reply(resting, {.pause = 1h});
+            },
+            options);
+        Rude_Client rests(fixture.port());
+        Rude_Client waits(fixture.port());
+        CHECK(rests.get("/").status == 200);
+        CHECK(rests.receive_until(";") == "1;");
+        waits.send("GET /asked HTTP/1.1\r\nHost: test\r\n\r\n");
+        wait_until([&] { return asked->begun == 1; });
+        std::thread stopper([&] { fixture.server().stop(); });
+        CHECK(rests.is_closed()); // so the server has begun to stop
+        gate.open();
+        CHECK(waits.receive().status == 200);
+        CHECK(waits.receive_until("2;") == "1;");
+        CHECK(waits.is_closed());
+        rests.vanish();
+        waits.vanish();
+        stopper.join();
+        CHECK(resting->destroyed + asked->destroyed == 2);
+    }
+
+    TEST_CASE("a stream that is told of before its end would never be: it is told of after") {
+        Server_Options options;
+        options.observe_before_end = true;
+        auto const book = std::make_shared<Book>();
+        Fixture fixture([&](Request const&) { return stream_reply(book, {.ends_at = 3}); }, options);
+        Rude_Client client(fixture.port());
+        CHECK(client.get("/").status == 200);
+        CHECK(client.receive_until("2;") == "1;2;");
+        CHECK(fixture.told(1)[0].content_bytes == 4);
     }
 }

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <utility>
 
 namespace memfs_cache {
 
@@ -94,6 +95,17 @@ class Rude_Client {
     auto get(std::string_view target, std::string_view more_headers = {}) -> Reply {
         send("GET " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n" + std::string(more_headers) + "\r\n");
         return receive();
+    }
+
+    /// Of a body without a length: what comes up to `end`, and with it; less if the other side is gone before.
+    auto receive_until(std::string_view end) -> std::string {
+        auto at = received_.find(end);
+        for (; at == std::string::npos; at = received_.find(end))
+            if (!read_more())
+                return std::exchange(received_, {});
+        auto const text = received_.substr(0, at + end.size());
+        received_.erase(0, text.size());
+        return text;
     }
 
     /// Did the other side end the connection in order, with nothing left to read?

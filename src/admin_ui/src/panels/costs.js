@@ -47,7 +47,7 @@ class Costs_Panel extends View {
         <div class="steps">
           <button type="button" class="icon" aria-label=${texts.window.earlier} @click=${() => address.set({ month: monthFrom(month.window_key, -1) })}>‹</button>
           <h1 class="window-name">${t.heading}: ${windowName(month, "UTC")}</h1>
-          <button type="button" class="icon" aria-label=${texts.window.later} ?disabled=${month.window_end > Date.now()} @click=${() => address.set({ month: monthFrom(month.window_key, 1) })}>›</button>
+          <button type="button" class="icon" aria-label=${texts.window.later} ?disabled=${month.window_end > api.now()} @click=${() => address.set({ month: monthFrom(month.window_key, 1) })}>›</button>
         </div>
         <p class="standing"><span class="tag ${month.final ? "good" : "open"}">${month.final ? texts.window.final : t.estimated}</span></p>
       </div>

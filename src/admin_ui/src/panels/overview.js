@@ -73,7 +73,7 @@ class Overview_Panel extends View {
   async #askWindow(signal) {
     const at = Date.parse(address.get("at"));
     if (at >= 0) return this.#row(at, signal);
-    const row = await this.#row(Date.now(), signal);
+    const row = await this.#row(api.now(), signal);
     if (row.recorded || pills().length > 0) return row;
     const latest = await api.get(`analytics/latest/${this.type}`, {}, { signal });
     return latest.recorded ? this.#row(latest.window_start, signal) : row;
@@ -95,7 +95,7 @@ class Overview_Panel extends View {
     const { start, end, step } = this.#graph(row);
     const answer = await api.get(
       "analytics/series",
-      { start, end: Math.min(end, Math.max(start + 1, row.computed_at, Date.now())), step, time_zone: this.zone, compare: this.compares ? "previous" : "", ...filterParameters() },
+      { start, end: Math.min(end, Math.max(start + 1, row.computed_at, api.now())), step, time_zone: this.zone, compare: this.compares ? "previous" : "", ...filterParameters() },
       { signal },
     );
     return { rows: answer.rows, step };
@@ -136,7 +136,7 @@ class Overview_Panel extends View {
   }
   later() {
     const { window_end: end } = this.#window.value;
-    if (end <= Date.now()) this.show({ at: instant(end) });
+    if (end <= api.now()) this.show({ at: instant(end) });
   }
   choose(type) {
     // A larger window holds this one; of a smaller one the first.
@@ -160,7 +160,7 @@ class Overview_Panel extends View {
         <div class="steps">
           <button type="button" class="icon" aria-label=${t.earlier} @click=${() => this.earlier()}>‹</button>
           <h1 class="window-name">${windowName(row, this.zone)}</h1>
-          <button type="button" class="icon" aria-label=${t.later} ?disabled=${row.window_end > Date.now()} @click=${() => this.later()}>›</button>
+          <button type="button" class="icon" aria-label=${t.later} ?disabled=${row.window_end > api.now()} @click=${() => this.later()}>›</button>
         </div>
         <div class="choice">
           <button type="button" ?disabled=${this.type === "yearly"} @click=${() => this.up()}>${t.up}</button>
@@ -281,7 +281,7 @@ class Overview_Panel extends View {
   }
 }
 
-const isOpen = (row) => !row.final && row.window_end > Date.now();
+const isOpen = (row) => !row.final && row.window_end > api.now();
 const instant = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
 customElements.define("overview-panel", Overview_Panel);

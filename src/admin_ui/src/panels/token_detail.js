@@ -58,7 +58,7 @@ class Token_Detail extends View {
       [c.remaining, html`<span data-fact="remaining" data-value=${token.remaining ?? ""}>${token.remaining === null ? texts.tokens.unlimited : quantity(token.remaining)}</span>`],
       [c.created_at, `${time(token.created_at, this.zone)}${token.created_by ? `, ${token.created_by}` : ""}`],
       [c.last_used_at, token.last_used_at ? time(token.last_used_at, this.zone) : texts.tokens.never],
-      [c.expires_at, token.expires_at ? `${time(token.expires_at, this.zone)} (${distance(Date.now(), token.expires_at)})` : texts.tokens.never],
+      [c.expires_at, token.expires_at ? `${time(token.expires_at, this.zone)} (${distance(api.now(), token.expires_at)})` : texts.tokens.never],
       ...(token.revoked_at ? [[texts.tokens.statuses.revoked, time(token.revoked_at, this.zone)]] : []),
     ];
     const forecast = this.#forecast(token, events);

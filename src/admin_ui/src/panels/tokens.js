@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { address } from "../address.js";
-import { api } from "../api.js";
+import { api, ApiError } from "../api.js";
 import { quantity, time } from "../format.js";
 import { Pages } from "../parts/pages.js";
 import { texts } from "../texts.js";
 import { html, nothing, View } from "../view.js";
 import "../parts/data_table.js";
+import "../parts/sure_button.js";
 import "../parts/token_form.js";
 import { statusTag, usageBar } from "../parts/token_marks.js";
 import "./token_detail.js";
@@ -14,13 +15,19 @@ const t = texts.tokens;
 const searchDelayMs = 250;
 
 class Tokens_Panel extends View {
-  static properties = { zone: {}, isMaking: { state: true } };
+  static properties = { zone: {}, isMaking: { state: true }, chosen: { state: true }, outcome: { state: true } };
 
   #timer = 0;
   #pages = new Pages(this, async (offset, limit, signal) => {
     const answer = await api.get("tokens", { ...this.#question(), offset, limit }, { signal });
     return { rows: answer.tokens, total: answer.total, byStatus: answer.by_status };
   });
+
+  constructor() {
+    super();
+    this.chosen = new Set(); // of names, whatever page of the list they are on
+    this.outcome = [];
+  }
 
   #question() {
     return { search: address.get("search"), status: address.get("status"), sort: address.get("sort", "token_name"), order: address.get("order", "ascending") };
@@ -49,6 +56,8 @@ class Tokens_Panel extends View {
           ${["", ...Object.keys(t.statuses)].map((one) => html`<button type="button" aria-pressed=${one === status} @click=${() => address.set({ status: one })}>${one ? t.statuses[one] : t.any} <span class="quiet-text">${this.#pages.value ? quantity(one ? counts[one] : all) : ""}</span></button>`)}
         </div>
       </div>
+      ${this.chosen.size > 0 ? this.#chosenBar() : nothing}
+      ${this.outcome.length > 0 ? html`<div role="status">${this.outcome.map(({ text, isGood }) => html`<p class=${isGood ? "better" : "problem"}>${text}</p>`)}</div>` : nothing}
       <section class="card">
         <data-table
           .label=${t.heading}
@@ -67,7 +76,7 @@ class Tokens_Panel extends View {
   #columns() {
     const c = t.columns;
     return [
-      { title: c.name, sort: "token_name", cell: (token) => html`<button type="button" class="link name" data-token=${token.token_name} @click=${() => address.set({ token: token.token_name })}>${token.token_name}</button>` },
+      { title: c.name, sort: "token_name", cell: (token) => html`<input type="checkbox" aria-label=${t.bulk.choose(token.token_name)} .checked=${this.chosen.has(token.token_name)} @change=${({ target }) => this.#choose(token.token_name, target.checked)} /><button type="button" class="link name" data-token=${token.token_name} @click=${() => address.set({ token: token.token_name })}>${token.token_name}</button>` },
       { title: c.status, sort: "status", cell: statusTag },
       { title: "", cell: usageBar },
       { title: c.usage, sort: "usage_count", isNumber: true, cell: (token) => quantity(token.usage_count) },
@@ -78,6 +87,41 @@ class Tokens_Panel extends View {
       { title: c.last_used_at, sort: "last_used_at", cell: (token) => (token.last_used_at ? time(token.last_used_at, this.zone) : t.never) },
       { title: c.expires_at, sort: "expires_at", cell: (token) => (token.expires_at ? time(token.expires_at, this.zone) : t.never) },
     ];
+  }
+
+  #chosenBar() {
+    return html`
+      <div class="bar chosen" role="group" aria-label=${t.bulk.heading}>
+        <span data-chosen=${this.chosen.size}>${t.bulk.count(quantity(this.chosen.size))}</span>
+        <sure-button .label=${t.detail.revoke} @sure=${() => this.#revokeChosen()}></sure-button>
+        <button type="button" class="quiet" @click=${() => (this.chosen = new Set())}>${t.bulk.none}</button>
+      </div>
+    `;
+  }
+
+  #choose(name, isChosen) {
+    this.outcome = [];
+    this.chosen = new Set(isChosen ? [...this.chosen, name] : [...this.chosen].filter((one) => one !== name));
+  }
+
+  /// One after the other; those that failed stay chosen.
+  async #revokeChosen() {
+    const failed = [];
+    const all = this.chosen.size;
+    for (const name of this.chosen) {
+      try {
+        await api.post(`tokens/${encodeURIComponent(name)}/revoke`);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        failed.push({ name, message: error.message });
+      }
+    }
+    this.chosen = new Set(failed.map(({ name }) => name));
+    this.outcome = [
+      ...(failed.length < all ? [{ text: t.bulk.revoked(quantity(all - failed.length)), isGood: true }] : []),
+      ...failed.map(({ name, message }) => ({ text: t.form.failed(name, message), isGood: false })),
+    ];
+    this.#pages.reload();
   }
 
   #onSearch({ target }) {

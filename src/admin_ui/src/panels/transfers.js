@@ -10,12 +10,15 @@ import "../parts/data_table.js";
 const t = texts.transfers;
 const choices = [60, 360, 1440];
 const refreshMs = 15_000;
+const shownEvents = 1000;
 
 class Transfers_Panel extends View {
   static properties = { zone: {} };
 
   #active = new Answer(this, (signal) => api.get("transfers/active", { window_minutes: this.minutes }, { signal }), { everyMs: () => refreshMs });
   #receipt = new Answer(this, (signal) => (this.id ? api.get(`transfers/${encodeURIComponent(this.id)}/summary`, {}, { signal }) : undefined));
+
+  #log = new Answer(this, (signal) => (this.id ? api.get(`transfers/${encodeURIComponent(this.id)}/events`, { limit: shownEvents }, { signal }) : undefined));
 
   get minutes() {
     const minutes = Number(address.get("minutes"));
@@ -32,6 +35,7 @@ class Transfers_Panel extends View {
     if (!this.isThere) return;
     this.#active.of(String(this.minutes));
     this.#receipt.of(this.id);
+    this.#log.of(this.id);
   }
 
   render() {
@@ -98,7 +102,25 @@ class Transfers_Panel extends View {
       <section class="card" aria-label=${t.receipt}>
         <div class="card-head"><h2 class="name">${t.receipt}: ${receipt.transfer_id}</h2><button type="button" class="quiet" @click=${() => address.set({ transfer: "" })}>${texts.common.close}</button></div>
         <div class="card-body"><dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>${this.#hours(receipt.active_hours)}</div>
+        ${this.#events(receipt.transfer_id)}
       </section>
+    `;
+  }
+
+  #events(id) {
+    const events = this.#log.value?.events;
+    const c = t.log_columns;
+    const columns = [
+      { title: c.time, cell: (event) => time(event.timestamp, this.zone) },
+      { title: c.act, cell: (event) => t.acts[event.event_type] ?? event.event_type },
+      { title: c.country, cell: (event) => event.country },
+      { title: c.visitor, cell: (event) => event.ip_hash },
+      { title: c.bytes, isNumber: true, cell: (event) => quantity(event.content_bytes, "bytes") },
+    ];
+    const empty = events ? t.log_none : this.#log.error ? texts.common.problem(this.#log.error.message) : texts.common.loading;
+    return html`
+      <div class="card-head"><h3>${t.log}</h3>${events?.length > 0 ? exports(`${t.receipt} ${id}`, () => events) : nothing}</div>
+      <data-table .label=${t.log} .columns=${columns} .count=${events?.length ?? 0} .rowAt=${(i) => events[i]} .empty=${empty}></data-table>
     `;
   }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""prefixed_app.py STORE KEY SHARE_URL_BASE: a FastAPI application with the admin routes below /behind/admin. Prints its
-port of loopback."""
+"""prefixed_app.py STORAGE_URL KEY SHARE_URL_BASE TOKENS: a FastAPI application with the admin routes below /behind/admin, and
+so many tokens, row-000000 and on. Prints its port of loopback."""
 import socket
 import sys
 
@@ -10,9 +10,11 @@ import uvicorn
 from memfs_cache import Cache_Service, open_storage
 from memfs_cache.fastapi import Analytics_Middleware, admin_app
 
-store, key, share_url_base = sys.argv[1:]
-with Cache_Service(open_storage(f"disk:{store}"), share_url_base=share_url_base,
+storage_url, key, share_url_base, tokens = sys.argv[1:]
+with Cache_Service(open_storage(storage_url), share_url_base=share_url_base,
                    exclude_paths=["/behind/admin/*"]) as cache:
+    for number in range(int(tokens)):
+        cache.tokens.create(f"row-{number:06}", 5)
     app = fastapi.FastAPI()
     app.add_middleware(Analytics_Middleware, cache=cache)
     app.mount("/behind/admin", admin_app(cache, admin_key=key))

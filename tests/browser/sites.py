@@ -73,9 +73,19 @@ class Mounted:
     """prefixed_app.py under uvicorn."""
 
     def __init__(self, command: Command, store: Path) -> None:
+        self.start_(f"disk:{store}", tokens=0)
+
+    @classmethod
+    def crowded(cls, tokens: int) -> Mounted:
+        """With an empty store in memory, and then so many tokens in it."""
+        made = cls.__new__(cls)
+        made.start_("memory:", tokens)
+        return made
+
+    def start_(self, storage_url: str, tokens: int) -> None:
         program = Path(__file__).with_name("prefixed_app.py")
-        self.process_ = subprocess.Popen([sys.executable, program, store, KEY, SHARE_URL_BASE], env=clean_environment(),
-                                         stdout=subprocess.PIPE, text=True)
+        self.process_ = subprocess.Popen([sys.executable, program, storage_url, KEY, SHARE_URL_BASE, str(tokens)],
+                                         env=clean_environment(), stdout=subprocess.PIPE, text=True)
         assert self.process_.stdout is not None
         port = self.process_.stdout.readline().strip()
         assert port, "the application ended before it listened"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,8 +18,8 @@ VIEWS = {
     "tokens": "#tokens",
     "token": "#tokens?token=seen-1",
     "costs": "#costs?month=2026-02",
-    "transfers": "#transfers",
-    "operations": "#operations?month=2026-02&day=2026-02-09",
+    "transfers": "#transfers?minutes=360&transfer=photos",
+    "operations": "#operations?month=2026-03&day=2026-03-02",
 }
 
 
@@ -102,6 +103,40 @@ def test_everything_is_reached_by_the_keyboard_alone(tab: Tab, site: Site) -> No
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("m")
     expect(page.get_by_role("button", name="Month", exact=True).first).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(("answer", "state", "said"), [
+    ({"status": 200, "json": {"status": "ok"}}, "good", "Health: good"),
+    ({"status": 200, "json": {"status": "degraded"}}, "bad", "Health: degraded"),
+    ({"status": 500, "json": {}}, "unknown", "Health: not known"),
+    (None, "unknown", "Health: not known"),
+])
+def test_the_dot_of_health_is_green_only_while_the_server_says_so(tab: Tab, answer: dict[str, Any] | None, state: str, said: str) -> None:
+    page = tab.open("#costs")
+    dot = page.locator("health-dot a")
+    expect(dot).to_have_attribute("data-state", "good")
+    page.route("**/health", lambda route: route.abort() if answer is None else route.fulfill(**answer))
+    page.reload()
+    expect(dot).to_have_attribute("data-state", state)
+    expect(page.get_by_role("link", name=said)).to_be_visible()
+    page.unroute("**/health")
+    expect(dot).to_have_attribute("data-state", "good")
+    dot.click()
+    expect(page.locator("nav [aria-current=page]")).to_have_text("Operations")
+    tab.complaints.clear()  # the browser says what failed
+
+
+def test_nothing_is_green_before_the_server_has_said_how_it_is(tab: Tab) -> None:
+    held: list[Route] = []
+    tab.page.route("**/health", lambda route: held.append(route))
+    page = tab.open("#operations")
+    expect(page.locator("health-dot a")).to_have_attribute("data-state", "unknown")
+    expect(page.locator("[data-health=status] .figure-value")).to_have_text("–")
+    expect(page.locator("[data-health=dropped] .figure-value")).to_have_text("–")
+    for route in held:
+        route.continue_()
+    expect(page.locator("health-dot a")).to_have_attribute("data-state", "good")
+    page.unroute("**/health")
 
 
 def test_themes_can_be_chosen_and_stay(tab: Tab) -> None:
@@ -196,60 +231,3 @@ def test_a_page_that_nobody_touches_locks_itself(browser: Browser, site: Site) -
     expect(page.get_by_role("alert")).to_contain_text("Locked")
     assert page.evaluate("sessionStorage.length") == 0
     context.close()
-
-
-LONG_TASKS = """() => { window.longest = 0;
-    new PerformanceObserver((list) => { for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration); })
-        .observe({ type: 'longtask', buffered: true }); }"""
-
-
-@pytest.mark.parametrize("kind", ["tokens", "files"])
-def test_a_hundred_thousand_rows_are_paged_through_without_a_long_task(tab: Tab, site: Site, kind: str) -> None:
-    """The rows are made up at the border of the page: what is measured is the page."""
-    total = 100_000
-    template = site.ask("tokens/seen-1")
-
-    def tokens(route: Route) -> None:
-        query = {name: values for name, values in (part.split("=") for part in route.request.url.split("?")[1].split("&"))}
-        first, limit = int(query.get("offset", 0)), int(query["limit"])
-        rows = [{**template, "token_name": f"row-{i:06}"} for i in range(first, min(total, first + limit))]
-        counts = {"active": total, "exhausted": 0, "revoked": 0, "expired": 0}
-        route.fulfill(json={"tokens": rows, "total": total, "by_status": counts})
-
-    def files(route: Route) -> None:
-        after = route.request.url.split("start_after=")[1].split("&")[0] if "start_after=" in route.request.url else ""
-        first = int(after[-6:]) + 1 if after else 0
-        rows = [{"path": f"cache/x/data/row-{i:06}", "size_bytes": i} for i in range(first, min(total, first + 1000))]
-        route.fulfill(json={"files": rows, "next": rows[-1]["path"] if first + 1000 < total else ""})
-
-    page = tab.page
-    tab.open("#costs")
-    settle(page)
-    page.evaluate(LONG_TASKS)
-    if kind == "tokens":
-        page.route("**/tokens?**", tokens)
-        page.keyboard.press("2")
-    else:
-        page.route("**/storage/files?**", files)
-        page.keyboard.press("5")
-    box = page.locator(".table-box.is-long").last
-    row = page.locator("tbody th", has_text="row-000000")
-    expect(row).to_be_visible()
-    if kind == "tokens":
-        assert page.locator("table").get_attribute("aria-rowcount") == str(total + 1)
-        for share in (0.25, 0.5, 0.75, 1):
-            box.evaluate(f"(e) => e.scrollTo(0, e.scrollHeight * {share})")
-            page.wait_for_timeout(300)
-        expect(page.locator("tbody th", has_text="row-099999")).to_be_visible()
-    else:
-        for _ in range(300):
-            box.evaluate("(e) => e.scrollTo(0, e.scrollHeight)")
-            if page.locator("[data-files]").get_attribute("data-more") == "false":
-                break
-            page.wait_for_timeout(60)
-        expect(page.locator("[data-files]")).to_have_attribute("data-files", str(total))
-        box.evaluate("(e) => e.scrollTo(0, e.scrollHeight)")
-        expect(page.locator("tbody th", has_text="row-099999")).to_be_visible()
-    longest = page.evaluate("window.longest")
-    print(f"longest task with 100,000 {kind}: {longest} ms")
-    assert longest <= 200

@@ -2,10 +2,15 @@
 """The life of a token in the browser, beside what the API says of it."""
 from __future__ import annotations
 
+import io
 import json
 import re
+import time
+from collections import Counter
 
+import zxingcpp
 from conftest import Tab
+from PIL import Image
 from playwright.sync_api import Page, expect
 from sites import SHARE_URL_BASE, Site
 
@@ -94,6 +99,89 @@ def test_many_are_made_at_once_and_what_failed_is_said_by_name(tab: Tab, site: S
     expect(page.locator("tbody th")).to_have_text(["many-1", "many-2", "many-3"])
     row = page.locator("tbody tr", has_text="many-1")
     expect(row).to_contain_text("no limit")
+
+
+def test_chosen_tokens_are_revoked_at_once_after_a_second_click(tab: Tab, site: Site) -> None:
+    for i in range(4):
+        site.ask("tokens/create", {"token_name": f"bulk-{i}", "usage_limit": 5})
+    page = tab.open("#tokens?search=bulk-")
+    expect(page.locator("tbody tr")).to_have_count(4)
+    for i in (0, 1, 3):
+        page.get_by_role("checkbox", name=f"Choose bulk-{i}").check()
+    page.get_by_role("checkbox", name="Choose bulk-1").uncheck()
+    expect(page.locator("[data-chosen]")).to_have_attribute("data-chosen", "2")
+    chosen = page.get_by_role("group", name="Chosen tokens")
+    chosen.get_by_role("button", name="Revoke").click()
+    assert [site.ask(f"tokens/bulk-{i}")["status"] for i in range(4)] == ["active"] * 4  # one click is none
+    chosen.get_by_role("button", name="Click again to do it").click()
+    expect(page.get_by_role("status").get_by_text("2 revoked")).to_be_visible()
+    assert [site.ask(f"tokens/bulk-{i}")["status"] for i in range(4)] == ["revoked", "active", "active", "revoked"]
+    expect(page.locator("tbody .tag")).to_have_text(["revoked", "active", "active", "revoked"])
+    expect(chosen).to_have_count(0)
+
+
+def test_those_that_could_not_be_revoked_are_named_and_stay_chosen(tab: Tab, site: Site) -> None:
+    for i in range(2):
+        site.ask("tokens/create", {"token_name": f"stays-{i}", "usage_limit": 5})
+    page = tab.open("#tokens?search=stays-")
+    page.route("**/tokens/stays-0/revoke", lambda route: route.fulfill(
+        status=409, json={"error": {"code": "conflict", "message": "Somebody else was first."}}))
+    for i in range(2):
+        page.get_by_role("checkbox", name=f"Choose stays-{i}").check()
+    chosen = page.get_by_role("group", name="Chosen tokens")
+    chosen.get_by_role("button", name="Revoke").click()
+    chosen.get_by_role("button", name="Click again to do it").click()
+    expect(page.get_by_text("stays-0: Somebody else was first.")).to_be_visible()
+    expect(page.get_by_text("1 revoked")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Choose stays-0")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="Choose stays-1")).not_to_be_checked()
+    tab.complaints.clear()  # the browser says that an answer was 409
+
+
+def test_the_qr_code_holds_the_share_link_in_both_themes_and_the_link_is_copied(tab: Tab, site: Site) -> None:
+    site.ask("tokens/create", {"token_name": "scanned-1_x", "usage_limit": 5})
+    tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = tab.open("#tokens?token=scanned-1_x")
+    link = site.ask("tokens/scanned-1_x")["share_url"]
+    assert link == f"{SHARE_URL_BASE}scanned-1_x"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        code = page.get_by_role("img", name="QR code of the share link")
+        found = zxingcpp.read_barcodes(Image.open(io.BytesIO(code.screenshot())))
+        assert [barcode.text for barcode in found] == [link]
+    page.get_by_role("button", name="Copy: Share link").click()
+    assert page.evaluate("navigator.clipboard.readText()") == link
+
+
+def test_the_timeline_adds_up_to_the_events_of_the_api_and_says_why_uses_were_refused(tab: Tab, site: Site) -> None:
+    site.ask("tokens/create", {"token_name": "course-1", "usage_limit": 4})
+    for _ in range(6):
+        site.ask("tokens/course-1/use", {"ip_hash": "ab12cd34ef"})
+    site.ask("tokens/course-1/revoke", {})
+    site.ask("tokens/course-1/use", {})
+    events = site.ask("tokens/course-1/events")["events"]
+    reasons = Counter(event["rejection_reason"] for event in events)
+    assert reasons == {"": 4, "exhausted": 2, "revoked": 1}
+    page = tab.open("#tokens?token=course-1")
+    page.get_by_role("button", name="Table").click()
+    rows = page.get_by_role("region", name="Timeline").locator("tbody tr")
+    expect(rows.first).to_be_visible()
+    cells = [row.locator("td").all_inner_texts() for row in rows.all()]
+    assert sum(int(granted) for granted, _ in cells) == reasons[""]
+    assert sum(int(refused) for _, refused in cells) == reasons["exhausted"] + reasons["revoked"]
+    outcomes = page.get_by_role("region", name="Uses and refusals").locator("tbody td:nth-child(3)").all_inner_texts()
+    assert Counter(outcomes) == {"granted": 4, "refused: used up": 2, "refused: revoked": 1}
+
+
+def test_a_token_that_nears_its_end_says_so_in_the_list_and_when_it_will_be_there(tab: Tab, site: Site) -> None:
+    site.ask("tokens/create", {"token_name": "near-1", "usage_limit": 10})
+    for _ in range(8):
+        site.ask("tokens/near-1/use", {})
+        time.sleep(0.01)
+    page = tab.open("#tokens?search=near-1")
+    expect(page.get_by_role("img", name="8 of 10 used, nearly used up")).to_be_visible()
+    page.locator("[data-token=near-1]").click()
+    expect(page.get_by_text(re.compile("At this rate it is used up"))).to_be_visible()
 
 
 def test_search_order_and_statuses_are_those_of_the_api_and_stand_in_the_address(tab: Tab, site: Site) -> None:

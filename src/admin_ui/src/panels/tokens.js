@@ -76,7 +76,7 @@ class Tokens_Panel extends View {
   #columns() {
     const c = t.columns;
     return [
-      { title: c.name, sort: "token_name", cell: (token) => html`<input type="checkbox" aria-label=${t.bulk.choose(token.token_name)} .checked=${this.chosen.has(token.token_name)} @change=${({ target }) => this.#choose(token.token_name, target.checked)} /><button type="button" class="link name" data-token=${token.token_name} @click=${() => address.set({ token: token.token_name })}>${token.token_name}</button>` },
+      { title: c.name, sort: "token_name", cell: (token) => html`<span class="choosable"><input type="checkbox" aria-label=${t.bulk.choose(token.token_name)} .checked=${this.chosen.has(token.token_name)} @change=${({ target }) => this.#choose(token.token_name, target.checked)} /><button type="button" class="link name" data-token=${token.token_name} @click=${() => address.set({ token: token.token_name })}>${token.token_name}</button></span>` },
       { title: c.status, sort: "status", cell: statusTag },
       { title: "", cell: usageBar },
       { title: c.usage, sort: "usage_count", isNumber: true, cell: (token) => quantity(token.usage_count) },

@@ -101,7 +101,7 @@ class Transfers_Panel extends View {
     return html`
       <section class="card" aria-label=${t.receipt}>
         <div class="card-head"><h2 class="name">${t.receipt}: ${receipt.transfer_id}</h2><button type="button" class="quiet" @click=${() => address.set({ transfer: "" })}>${texts.common.close}</button></div>
-        <div class="card-body"><dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>${this.#hours(receipt.active_hours)}</div>
+        <div class="card-body receipt"><dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>${this.#hours(receipt.active_hours)}</div>
         ${this.#events(receipt.transfer_id)}
       </section>
     `;
@@ -129,8 +129,10 @@ class Transfers_Panel extends View {
     const counts = Array.from({ length: 24 }, (_, hour) => hours[hour] ?? hours[String(hour).padStart(2, "0")] ?? 0);
     const most = Math.max(1, ...counts);
     return html`
-      <h3>${t.hours}</h3>
-      <ol class="hours">${counts.map((count, hour) => html`<li class="heat-${Math.ceil((4 * count) / most)}" data-hour=${hour} data-value=${count} title=${`${hour}:00: ${quantity(count)}`}><span>${hour}</span><b>${count > 0 ? quantity(count) : ""}</b></li>`)}</ol>
+      <div>
+        <h3>${t.hours}</h3>
+        <ol class="hours">${counts.map((count, hour) => html`<li class="heat-${Math.ceil((4 * count) / most)}" data-hour=${hour} data-value=${count} title=${`${hour}:00: ${quantity(count)}`}><span>${hour}</span><b>${count > 0 ? quantity(count) : ""}</b></li>`)}</ol>
+      </div>
     `;
   }
 }

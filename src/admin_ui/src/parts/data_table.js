@@ -57,7 +57,7 @@ class Data_Table extends View {
   }
 
   updated() {
-    this.tell("rows-seen", { first: this.first, last: Math.min(this.count - 1, this.first + seenRows + spareRows) });
+    this.tell("rows-seen", { first: Math.max(0, this.first - spareRows), last: Math.min(this.count - 1, this.first + seenRows + spareRows) });
   }
 
   scrollToTop() {

@@ -24,7 +24,7 @@ class Dimension_Card extends View {
         <header>
           <h2>${t[card]}</h2>
           <span class="quiet-text">${known.distinct > 0 ? `${t.more(quantity(known.distinct))}${known.distinct_error > 0 ? " ±" : ""}` : nothing}</span>
-          ${exports(t[card], table)}
+          ${rows.length > 0 ? exports(t[card], table) : nothing}
         </header>
         ${rows.length === 0
           ? html`<p class="empty">${t.nothing}</p>`

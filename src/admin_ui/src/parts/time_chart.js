@@ -114,7 +114,7 @@ class Time_Chart extends View {
     const font = `12px ${getComputedStyle(box).fontFamily}`;
     const axis = { stroke: colour("--ink-quiet"), font, ticks: { show: false } };
     const series = this.lines.flatMap((line, i) => {
-      const common = { scale: line.unit, stroke: colour(`--series-${i}`), width: 2, points: { size: 6, fill: colour(`--series-${i}`), filter: lonely } };
+      const common = { scale: line.unit, stroke: colour(`--series-${i}`), width: 2, points: { size: 8, fill: colour(`--series-${i}`), filter: lonely } };
       const filled = i > 0 ? {} : line.isStacked ? { fill: area(0) } : this.lines.length === 1 ? { fill: colour("--series-0-fill") } : {};
       return [
         { ...common, ...filled },
@@ -128,7 +128,7 @@ class Time_Chart extends View {
         height,
         legend: { show: false },
         cursor: { drag: { x: this.leadsOn, y: false, setScale: false, dist: clickSlackPx }, y: false, points: { show: false } },
-        scales: { x: { time: false, range: (_, min, max) => (max > min ? [min - 0.3, max + 0.3] : [min - 1, max + 1]) }, ...Object.fromEntries(units.map((unit) => [unit, { range: { min: { hard: 0, pad: 0, soft: 0, mode: 1 }, max: { pad: 0.1, soft: 1, mode: 2 } } }])) },
+        scales: { x: { time: false, range: () => (this.windows.length > 1 ? [-0.3, this.windows.length - 0.7] : [-1, 1]) }, ...Object.fromEntries(units.map((unit) => [unit, { range: { min: { hard: 0, pad: 0, soft: 0, mode: 1 }, max: { pad: 0.1, soft: 1, mode: 2 } } }])) },
         axes: [
           { ...axis, grid: { show: false }, size: 28, space: 70, incrs: [1, 2, 3, 4, 6, 7, 12, 14, 24, 28, 48, 60, 120, 240, 480, 960], values: (_, at) => at.map((i) => this.windows[i]?.tick ?? "") },
           ...units.map((unit, i) => ({ ...axis, scale: unit, side: i === 0 ? 3 : 1, size: 62, grid: i === 0 ? grid : { show: false }, values: (_, at) => at.map((value) => shortQuantity(value, unit)) })),

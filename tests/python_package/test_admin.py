@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import jsonschema
 import pytest
 from conftest import ROOT, Conditional_Files
 from fastapi.testclient import TestClient
+from scikit_build_core.build import build_sdist
 from starlette.websockets import WebSocketDisconnect
 
 from memfs_cache import Cache_Service, Invalid_Argument, Storage_Disk, Storage_Python
@@ -258,6 +260,16 @@ def test_the_dashboard_is_the_same_on_both_hosts_and_loads_what_lies_beside_it(h
         assert one.status == other.status == 200
         assert one.body == other.body
         assert {**one.headers, "date": ""}.items() >= other.headers.items()
+
+
+def test_the_source_distribution_holds_all_that_the_dashboard_is_built_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with tarfile.open(tmp_path / build_sdist(str(tmp_path))) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "src" / "admin_ui").rglob("*") if path.is_file()}
+    assert {"src/admin_ui/build.mjs", "src/admin_ui/package-lock.json", "src/admin_ui/src/main.js"} <= sources
+    assert sources <= packed and "src/cmake/admin_page.cmake" in packed
+    assert not [name for name in packed if "node_modules" in name]
 
 
 def test_the_admin_application_is_never_open_and_knows_its_prefix(tmp_path):

@@ -103,6 +103,16 @@ def empty_site(command: Command, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
+def untouched_site(command: Command, filled: Path) -> Iterator[Site]:
+    """Of which no test asks for windows, as that would compute what is missing on purpose."""
+    store = filled.with_name("store-untouched")
+    shutil.copytree(filled, store)
+    host = Bundled(command, store)
+    yield host.site
+    host.stop()
+
+
+@pytest.fixture(scope="session")
 def crowded_site(command: Command) -> Iterator[Site]:
     """With 100,000 tokens, and so with many more files."""
     host = Mounted.crowded(tokens=CROWD)

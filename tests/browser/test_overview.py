@@ -245,7 +245,7 @@ def test_every_card_and_the_graph_are_saved_as_they_are_shown(tab: Tab, site: Si
     assert sum(row["total_requests"] for row in course) == window["total_requests"]
 
 
-PIXELS = """(box) => { const canvas = document.querySelector("time-chart canvas");
+PIXELS = """() => { const canvas = document.querySelector("time-chart canvas");
     const probe = document.createElement("i");
     const rgb = (name) => { probe.style.color = `var(${name})`; document.body.append(probe);
         const found = getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number); probe.remove(); return found; };
@@ -260,12 +260,18 @@ PIXELS = """(box) => { const canvas = document.querySelector("time-chart canvas"
     return { columns: [...columns].sort((a, b) => a - b), width }; }"""
 
 
+def drawn(page: Page) -> dict[str, Any]:
+    """Where the first line of the chart is, once it is drawn."""
+    page.wait_for_function(f"() => ({PIXELS})().columns.length > 0")
+    return page.evaluate(PIXELS)
+
+
 def test_a_course_of_one_window_is_a_point_that_can_be_seen(tab: Tab, site: Site) -> None:
     page = tab.open("#overview?type=30min&at=2015-05-18T10:00Z")
     expect(page.locator("[data-metric=requests]")).to_have_attribute(
         "data-value", str(site.ask("analytics/30min/2015-05-18T10:00")["total_requests"]))
     expect(page.locator("time-chart canvas")).to_be_visible()
-    shown = page.evaluate(PIXELS)
+    shown = drawn(page)
     assert 6 <= len(shown["columns"]) <= 40, "a dot, and no line"
     assert 0.4 < shown["columns"][0] / shown["width"] < 0.6, "in the middle"
 
@@ -278,10 +284,10 @@ def test_the_part_that_may_still_grow_is_dashed_and_all_before_it_is_not(tab: Ta
     page = tab.open("#overview?type=monthly&at=2026-02-10T00:00Z&compare=no")
     expect(page.locator("time-chart canvas")).to_be_visible()
     expect(page.locator(".key-open")).to_have_count(0)
-    assert gaps(page.evaluate(PIXELS)["columns"]) == 0
+    assert gaps(drawn(page)["columns"]) == 0
     page.goto(site.base + "#overview?type=yearly&compare=no")
     expect(page.locator(".key-open")).to_have_count(1)
-    assert gaps(page.evaluate(PIXELS)["columns"]) >= 1
+    assert gaps(drawn(page)["columns"]) >= 1
 
 
 def test_every_chart_has_its_numbers_as_a_table(tab: Tab, site: Site) -> None:

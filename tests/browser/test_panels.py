@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Tab
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sites import Site
 
 
@@ -158,7 +158,9 @@ def test_a_receipt_is_found_by_its_id_also_of_a_transfer_that_rests_and_an_unkno
 
 
 @pytest.mark.parametrize("month", ["2026-02", "2026-03"])
-def test_the_calendar_is_what_is_stored_and_a_day_leads_to_its_windows(tab: Tab, site: Site, month: str) -> None:
+def test_the_calendar_is_what_is_stored_and_a_day_leads_to_its_windows(browser: Browser, untouched_site: Site, month: str) -> None:
+    context = browser.new_context()
+    tab, site = Tab(context, untouched_site), untouched_site
     page = tab.open(f"#operations?month={month}")
     days = page.locator("[data-day]")
     expect(days).to_have_count(calendar.monthrange(2026, int(month[-2:]))[1])
@@ -191,6 +193,8 @@ def test_the_calendar_is_what_is_stored_and_a_day_leads_to_its_windows(tab: Tab,
         page.get_by_role("region", name="Windows").get_by_role("button", name="Day", exact=True).click()
         expect(page.get_by_role("region", name="Content").locator("h3")).to_have_text(
             "cache/analytics/data/aggregations/daily/2026/03/02.json")
+    context.close()
+    assert tab.complaints == []
 
 
 def stored_files(site: Site, prefix: str) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@
 #include <memfs_cache/namespaces/analytics/day_salts.hpp>
 #include <memfs_cache/storage/copy.hpp>
 #include <memfs_cache/storage/open.hpp>
+#include <memfs_cache/storage/zip_snapshot.hpp>
 
 #include <boost/json.hpp>
 
@@ -44,9 +45,18 @@ void show(Copy_Report const& report) {
     std::printf(report.verified() ? "verified: both sides hold the same\n" : "NOT the same on both sides\n");
 }
 
+constexpr std::string_view zip = "zip:";
+
+/// A storage, or what is in a zip archive.
+auto open_side(std::string const& option, std::string_view url) -> Any_Storage {
+    if (url.starts_with(zip))
+        return or_exit(about(option, read_zip_snapshot(url.substr(zip.size()))));
+    return or_exit(about(option, open_storage(url)));
+}
+
 auto run(Options const& options) -> int {
-    auto const from = or_exit(about("--storage", open_storage(options.from)));
-    auto to = or_exit(about("--to", open_storage(options.to)));
+    auto const from = open_side("--storage", options.from);
+    auto to = open_side("--to", options.to);
     Copy_Options copying;
     copying.prefix = options.prefix;
     copying.parallel = options.parallel;
@@ -60,6 +70,8 @@ auto run(Options const& options) -> int {
     if (terminal)
         std::fputc('\n', stderr);
     auto const& copied = or_exit(report);
+    if (options.to.starts_with(zip))
+        or_exit(about("--to", write_zip_snapshot(*to.as<Storage_Memory>(), options.to.substr(zip.size()))));
     if (options.json)
         std::printf("%s\n", json_text(to_json(copied)).c_str());
     else
@@ -71,9 +83,13 @@ auto run(Options const& options) -> int {
 
 auto add_export(CLI::App& app) -> Subcommand {
     auto const options = std::make_shared<Options>();
-    auto* command = app.add_subcommand("export", "Copy a whole store to another storage and compare both");
-    command->add_option("--storage", options->from, storage_urls)->required()->envname("MEMFS_CACHE_STORAGE");
-    command->add_option("--to", options->to, "where to; what is there already is never overwritten")->required();
+    auto* command =
+        app.add_subcommand("export", "Copy a whole store to another storage, or a zip archive, and compare both");
+    command->add_option("--storage", options->from, std::string(storage_urls) + " | zip:FILE")
+        ->required()
+        ->envname("MEMFS_CACHE_STORAGE");
+    command->add_option("--to", options->to, "where to, or zip:FILE; what is there already is never overwritten")
+        ->required();
     command->add_option("--prefix", options->prefix, "only keys that begin with it");
     command->add_option("--parallel", options->parallel, "objects that are on the way at once")
         ->capture_default_str()

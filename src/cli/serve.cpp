@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
 #include <memfs_cache/http/admin_api.hpp>
+#include <memfs_cache/http/cache_api.hpp>
 #include <memfs_cache/http/public_api.hpp>
 #include <memfs_cache/http/static_files.hpp>
 #include <memfs_cache/server/open_files.hpp>
@@ -20,6 +21,10 @@ struct Serve_Options {
     Store_Options store;
     std::string public_address = "127.0.0.1:8080";
     std::string admin_address = "127.0.0.1:8081";
+    std::string cache_address = "off";
+    Cache_Api_Key cache_key = Cache_Api_Key::from_environment();
+    bool strict_compat = true;
+    std::uint64_t cache_body_limit_bytes = 16 << 20;
     std::string key_file = "./memfs-cache.key";
     std::string site;
     std::string recording = "buffered";
@@ -41,6 +46,14 @@ struct Serve_Options {
 
 /// What the public address answers without a folder: nothing but that there is nothing.
 auto no_site(Request const&) -> Response { return error_reply(404, "not_found", "nothing is served at this path"); }
+
+/// The folder, file or bucket of a storage's URL.
+auto location_of(std::string_view url) -> std::string {
+    auto const colon = std::min(url.find(':') + 1, url.size());
+    auto const is_bucket = url.starts_with("s3://");
+    auto const rest = url.substr(is_bucket ? 5 : colon);
+    return std::string(is_bucket ? rest.substr(0, rest.find_first_of("/?")) : rest);
+}
 
 auto service_options(Serve_Options const& options) -> Service_Options {
     auto service = options.store.service_options();
@@ -90,15 +103,19 @@ auto run(Serve_Options const& options) -> int {
     Stop_Signals signals; // before any thread, so that all of them leave the signals to it
     auto const public_address = or_exit(parse_listen_address(options.public_address, "--public"));
     auto const admin_address = or_exit(parse_listen_address(options.admin_address, "--admin"));
-    if (!public_address && !admin_address)
-        throw Failure{wrong_usage, fail(Errc::invalid_argument, "--public and --admin are both off: nothing to serve")};
+    auto const cache_address = or_exit(parse_listen_address(options.cache_address, "--cache"));
+    auto const servers =
+        std::size_t{public_address.has_value()} + admin_address.has_value() + cache_address.has_value();
+    if (servers == 0)
+        throw Failure{wrong_usage,
+                      fail(Errc::invalid_argument, "--public, --admin and --cache are all off: nothing to serve")};
     auto const service = service_options(options);
-    auto const limits = server_options(options, public_address && admin_address ? 2 : 1);
+    auto const limits = server_options(options, servers);
     Cache_Service<Any_Storage> cache(options.store.open_storage(), service);
     auto& analytics = *or_exit(cache.open_analytics(cache.ns_analytics));
 
     std::map<std::string, std::shared_ptr<Server_Counters const>> counters;
-    std::optional<Server> site, admin;
+    std::optional<Server> site, admin, values;
     if (public_address) {
         Handler handler = no_site;
         if (!options.site.empty())
@@ -112,6 +129,17 @@ auto run(Serve_Options const& options) -> int {
         site_options.observe_before_end = service.analytics.log.mode == Recording_Mode::per_request;
         counters["public"] = site_options.counters = std::make_shared<Server_Counters>();
         site.emplace(start("public", *public_address, api, observe, site_options));
+    }
+    if (cache_address) {
+        Cache_Api_Options api_options{options.cache_key, options.strict_compat, location_of(options.store.url),
+                                      complain};
+        if (options.cache_key.name.empty() || options.cache_key.value.empty())
+            complain("--cache: no key is set (--cache-key-name, --cache-key-value), so every request is refused");
+        auto cache_limits = limits;
+        cache_limits.body_limit_bytes = options.cache_body_limit_bytes;
+        cache_limits.counters = std::make_shared<Server_Counters>();
+        counters["cache"] = cache_limits.counters;
+        values.emplace(start("cache", *cache_address, Cache_Api(cache, std::move(api_options)), {}, cache_limits));
     }
     if (admin_address) {
         auto const* const chosen = std::getenv("MEMFS_CACHE_ADMIN_KEY"); // NOLINT(concurrency-mt-unsafe)
@@ -128,6 +156,7 @@ auto run(Serve_Options const& options) -> int {
     (void)signals.wait();
     site.reset(); // the last requests end and are recorded before the cache is closed
     admin.reset();
+    values.reset();
     or_exit(cache.close());
     return done;
 }
@@ -152,6 +181,15 @@ auto add_serve(CLI::App& app) -> Subcommand {
     auto& server = options->server;
     command->add_option("--public", options->public_address, "HOST:PORT or off")->capture_default_str();
     command->add_option("--admin", options->admin_address, "HOST:PORT or off")->capture_default_str();
+    command->add_option("--cache", options->cache_address, "the Python cache service's API: HOST:PORT or off")
+        ->capture_default_str();
+    command->add_option("--cache-key-name", options->cache_key.name, "header or cookie that carries its key")
+        ->envname("FAST_API__AUTH__API_KEY__NAME");
+    command->add_option("--cache-key-value", options->cache_key.value, "that key, best given in the environment")
+        ->envname("FAST_API__AUTH__API_KEY__VALUE");
+    add(*command, "strict-compat", options->strict_compat,
+        "false: sizes, counts and codes of the cache API as one would expect them");
+    add_bytes(*command, "cache-body-limit", options->cache_body_limit_bytes, "value that the cache API takes");
     command->add_option("--static", options->site, "folder that the public address serves");
     command->add_option("--key-file", options->key_file, "admin key, made at the first start")->capture_default_str();
     add(*command, "recording", options->recording, "buffered, durable, per_request or off");

@@ -27,8 +27,32 @@ constexpr auto is_field_path_character(char32_t point) noexcept -> bool {
            point == '_' || point == '.' || point == '-';
 }
 
-/// A field path as the reference cleans it, in the same order: the rules on dots see the text before it is trimmed.
-auto clean_field_path(std::string_view path) -> Result<std::string> {
+/// The value at a clean path; null if any step is no member of an object.
+auto find_field(Python_Json const& document, std::string_view path) noexcept -> Python_Json const* {
+    auto const* found = &document;
+    for (std::size_t start = 0; found != nullptr && start <= path.size();) {
+        auto const dot = std::min(path.find('.', start), path.size());
+        found = found->find(path.substr(start, dot - start));
+        start = dot + 1;
+    }
+    return found;
+}
+
+/// The text of which a field is hashed: str(value) for scalars, which for bool, infinities and NaN is not their JSON.
+auto field_text(Python_Json const& value) -> std::string {
+    if (auto const* text = value.get_if<std::string>())
+        return *text;
+    if (auto const* flag = value.get_if<bool>())
+        return *flag ? "True" : "False";
+    if (auto const* real = value.get_if<double>())
+        return python_repr(*real);
+    return value.render(hashed_layout);
+}
+
+} // namespace
+
+auto clean_json_field_path(std::string_view path) -> Result<std::string> {
+    // In the order of the reference: the rules on dots see the text before it is trimmed.
     auto const refuse = [](char const* why) {
         return fail(Errc::invalid_argument, std::string("JSON field path: ") + why);
     };
@@ -57,30 +81,6 @@ auto clean_field_path(std::string_view path) -> Result<std::string> {
                    [](char32_t point) { return is_field_path_character(point) ? static_cast<char>(point) : '_'; });
     return clean;
 }
-
-/// The value at a clean path; null if any step is no member of an object.
-auto find_field(Python_Json const& document, std::string_view path) noexcept -> Python_Json const* {
-    auto const* found = &document;
-    for (std::size_t start = 0; found != nullptr && start <= path.size();) {
-        auto const dot = std::min(path.find('.', start), path.size());
-        found = found->find(path.substr(start, dot - start));
-        start = dot + 1;
-    }
-    return found;
-}
-
-/// The text of which a field is hashed: str(value) for scalars, which for bool, infinities and NaN is not their JSON.
-auto field_text(Python_Json const& value) -> std::string {
-    if (auto const* text = value.get_if<std::string>())
-        return *text;
-    if (auto const* flag = value.get_if<bool>())
-        return *flag ? "True" : "False";
-    if (auto const* real = value.get_if<double>())
-        return python_repr(*real);
-    return value.render(hashed_layout);
-}
-
-} // namespace
 
 auto Cache_Hash::create(std::string_view algorithm, std::size_t length) -> Result<Cache_Hash> {
     constexpr std::array<std::string_view, 3> algorithms{"md5", "sha256", "sha384"};
@@ -144,7 +144,7 @@ auto Cache_Hash::from_json_text(std::string_view text, std::span<std::string con
 }
 
 auto Cache_Hash::from_json_field(Python_Json const& value, std::string_view field_path) const -> Result<std::string> {
-    auto const path = clean_field_path(field_path);
+    auto const path = clean_json_field_path(field_path);
     if (!path)
         return path.error();
     auto const* field = find_field(value, *path);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memfs_cache/core/ids.hpp>
 #include <memfs_cache/core/json_text.hpp>
 #include <memfs_cache/core/python_json.hpp>
 
@@ -315,12 +316,16 @@ class Parser {
 
 class Renderer {
   public:
-    explicit Renderer(Json_Layout layout) : layout_(layout) {}
+    explicit Renderer(Json_Layout layout) : layout_(layout), item_end_(layout.indent_blanks > 0 ? "," : ", ") {}
+    /// In the form of JSON's standard.
+    Renderer() : item_end_(","), name_end_(":"), is_standard_(true) {}
 
     auto operator()(Python_Json const& json) -> std::string {
         value(json);
         return std::move(out_);
     }
+    /// Did the standard have a form for everything?
+    [[nodiscard]] auto good() const noexcept -> bool { return good_; }
 
   private:
     void value(Python_Json const& json) {
@@ -341,6 +346,7 @@ class Renderer {
     }
 
     void number(double real) {
+        good_ = good_ && std::isfinite(real);
         if (std::isnan(real))
             out_ += "NaN";
         else if (std::isinf(real))
@@ -349,7 +355,12 @@ class Renderer {
             out_ += python_repr(real);
     }
 
-    void string(std::string_view text) { append_ascii_json_string(out_, text); }
+    void string(std::string_view text) {
+        if (!is_standard_)
+            return append_ascii_json_string(out_, text);
+        good_ = good_ && is_utf8(text);
+        append_json_string(out_, text);
+    }
 
     void array(Python_Json::Array const& items) {
         sequence('[', items, ']', [this](Python_Json const& item) { value(item); });
@@ -358,7 +369,7 @@ class Renderer {
     void object(Python_Json::Object const& members) {
         auto const member = [this](Python_Json::Member const& entry) {
             string(entry.first);
-            out_ += ": ";
+            out_ += name_end_;
             value(entry.second);
         };
         if (!layout_.sort_members)
@@ -378,7 +389,7 @@ class Renderer {
         bool first = true;
         for (auto const& item : items) {
             if (!first)
-                out_ += layout_.indent_blanks > 0 ? "," : ", ";
+                out_ += item_end_;
             first = false;
             new_line();
             write_item(item);
@@ -397,6 +408,10 @@ class Renderer {
     }
 
     Json_Layout layout_;
+    std::string_view item_end_;
+    std::string_view name_end_ = ": ";
+    bool is_standard_ = false;
+    bool good_ = true;
     std::string out_;
     std::size_t depth_ = 0;
 };
@@ -428,6 +443,14 @@ Python_Json::Python_Json(Object members) {
 auto Python_Json::parse(std::string_view text) -> Result<Python_Json> { return Parser(text).document(); }
 
 auto Python_Json::render(Json_Layout layout) const -> std::string { return Renderer(layout)(*this); }
+
+auto Python_Json::standard_text() const -> Result<std::string> {
+    Renderer renderer;
+    auto text = renderer(*this);
+    if (!renderer.good())
+        return fail(Errc::invalid_argument, "JSON has no form for NaN, infinities and unpaired surrogates");
+    return text;
+}
 
 auto Python_Json::find(std::string_view name) const noexcept -> Python_Json const* {
     auto const* members = get_if<Object>();

@@ -54,13 +54,6 @@ auto is_nothing_but_underscores(std::string_view text) noexcept -> bool {
     return !text.empty() && text.find_first_not_of('_') == text.npos;
 }
 
-auto clean_path(std::string_view text, std::string_view what) -> Result<std::string> {
-    auto cleaned = clean(text, what, allowed_in_paths, longest_path);
-    if (cleaned && is_nothing_but_underscores(*cleaned))
-        return refuse(what, "needs a letter, a digit or one of - . / \\");
-    return cleaned;
-}
-
 /// Each part between '/'.
 template <class Do>
 void each_part(std::string_view path, Do&& run) {
@@ -84,8 +77,15 @@ auto clean_file_id(std::string_view text, std::string_view what) -> Result<std::
     return cleaned;
 }
 
+auto clean_file_path(std::string_view text, std::string_view what) -> Result<std::string> {
+    auto cleaned = clean(text, what, allowed_in_paths, longest_path);
+    if (cleaned && is_nothing_but_underscores(*cleaned))
+        return refuse(what, "needs a letter, a digit or one of - . / \\");
+    return cleaned;
+}
+
 auto clean_cache_key(std::string_view text) -> Result<std::string> {
-    auto cleaned = clean_path(text, "cache_key");
+    auto cleaned = clean_file_path(text, "cache_key");
     if (!cleaned || cleaned->empty())
         return cleaned;
     bool good = true;
@@ -104,7 +104,7 @@ auto clean_file_name(std::string_view text) -> Result<std::string> {
     return cleaned;
 }
 
-auto clean_data_key(std::string_view text) -> Result<std::string> { return clean_path(text, "data_key"); }
+auto clean_data_key(std::string_view text) -> Result<std::string> { return clean_file_path(text, "data_key"); }
 
 auto data_folder(std::string_view cleaned_data_key) -> std::string {
     std::string folders;

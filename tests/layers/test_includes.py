@@ -26,7 +26,7 @@ FREE = "memfs_cache/version.hpp"  # two constants that anybody may show
 UMBRELLA = "memfs_cache/memfs_cache.hpp"  # for users: it includes, nothing of ours includes it
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
-SOURCES_ONLY = re.compile(r"^(openssl/|zlib\.h|zstd\.h|sqlite3|sys/|unistd\.h|fcntl\.h)")
+SOURCES_ONLY = re.compile(r"^(openssl/|zlib\.h|zstd\.h|zip\.h|sqlite3|sys/|unistd\.h|fcntl\.h)")
 SOCKETS = re.compile(r"^boost/(beast|asio)\b")
 
 

@@ -69,7 +69,7 @@ from memfs_cache import (
     Window_Summary,
     open_storage,
 )
-from memfs_cache.fastapi import Analytics_Middleware, admin_app
+from memfs_cache.fastapi import Analytics_Middleware, admin_app, cache_app
 
 NOON = datetime(2026, 2, 13, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -246,6 +246,7 @@ def main(folder: str) -> None:
             assert cache.health()["status"] == "ok" and "analytics" in cache.namespaces()
             assert cache.storage_fs is storage and cache.recording == "buffered"
             assert Analytics_Middleware(admin_app(cache, admin_key="key"), cache=cache)
+            assert cache_app(cache, key_name="x-api-key", key_value="key", strict_compat=False, body_limit=1000)
     assert len(errors()) == 15
     print(memfs_cache.__version__)
 

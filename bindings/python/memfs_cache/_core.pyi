@@ -394,3 +394,11 @@ class Admin_Api(metaclass=_Class):
     def __call__(
         self, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes, remote: str
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]: ...
+
+class Cache_Api(metaclass=_Class):
+    def __init__(
+        self, service: Service, key_name: str | None, key_value: str | None, strict_compat: bool, body_limit: int
+    ) -> None: ...
+    def __call__(
+        self, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes, remote: str
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]: ...

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For web services: a middleware that records requests, and an application that answers admin questions.
+"""For web services: a middleware that records requests, and applications that answer admin questions and for the Python
+cache service.
 
-    from memfs_cache.fastapi import Analytics_Middleware, admin_app
+    from memfs_cache.fastapi import Analytics_Middleware, admin_app, cache_app
 
     app.add_middleware(Analytics_Middleware, cache=cache)
     app.mount("/admin", admin_app(cache, admin_key=os.environ["MEMFS_CACHE_ADMIN_KEY"]))
+    app.mount("/cache", cache_app(cache, key_name="x-api-key", key_value=os.environ["CACHE_KEY"]))
 
-Both are pure ASGI: they work under FastAPI, Starlette and any other host. `pip install memfs_cache[fastapi]`.
+All are pure ASGI: they work under FastAPI, Starlette and any other host. `pip install memfs_cache[fastapi]`.
 """
 from __future__ import annotations
 
@@ -135,11 +137,30 @@ def admin_app(cache: Cache_Service, admin_key: str, body_limit: int = 1 << 20) -
                 empty one: there is no way to leave the routes open.
     body_limit  bytes of a request's body; more gives 413.
     """
-    return _Admin_App(_core.Admin_Api(cache, admin_key, body_limit), body_limit)
+    return _Api_App(_core.Admin_Api(cache, admin_key, body_limit), body_limit)
 
 
-class _Admin_App:
-    def __init__(self, api: _core.Admin_Api, body_limit: int) -> None:
+def cache_app(
+    cache: Cache_Service,
+    key_name: str | None = None,
+    key_value: str | None = None,
+    strict_compat: bool = True,
+    body_limit: int = 16 << 20,
+) -> App:
+    """The HTTP API of the Python cache service on the entries of a service, for its clients; docs/migration.md says what
+    differs. Paths in its answers are those of an application that is not mounted.
+
+    key_name       of the header or cookie that requests carry; with neither name nor value anybody may ask, with one of them
+                   nobody.
+    key_value      of it.
+    strict_compat  answers also as that service has them where they mislead: sizes that are zero, counts of everything.
+    body_limit     bytes of a request's body; more gives 413.
+    """
+    return _Api_App(_core.Cache_Api(cache, key_name, key_value, strict_compat, body_limit), body_limit)
+
+
+class _Api_App:
+    def __init__(self, api: _core.Admin_Api | _core.Cache_Api, body_limit: int) -> None:
         self._api = api
         self._body_limit = body_limit
 
@@ -150,7 +171,7 @@ class _Admin_App:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            raise NotImplementedError("the admin application has no lifespan of its own")
+            raise NotImplementedError("the application has no lifespan of its own")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read_body(receive, self._body_limit)

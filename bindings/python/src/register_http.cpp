@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service.hpp"
 #include <memfs_cache/http/admin_api.hpp>
+#include <memfs_cache/http/cache_api.hpp>
 
 namespace memfs_cache::python {
 namespace {
 
 using namespace pybind11::literals;
 
-/// Admin_Api, and the service that it refers to.
-struct Admin {
+/// An API, and the service that it refers to.
+template <class Api>
+struct Host {
     std::shared_ptr<Cache> cache;
     py::object service;
     std::uint64_t body_limit_bytes;
-    Admin_Api<Any_Storage> api;
+    Api api;
 };
+using Admin = Host<Admin_Api<Any_Storage>>;
+using Values = Host<Cache_Api>;
 
 void log_to_python(std::string_view sentence) {
     py::gil_scoped_acquire const held;
@@ -27,8 +31,27 @@ auto make_admin(py::object const& service, Text admin_key, Whole body_limit) -> 
                                             Admin_Api<Any_Storage>(*cache, std::move(key), log_to_python)});
 }
 
+/// @param  key_name  with key_value: what requests carry; nothing for both: anybody may ask
+auto make_values(py::object const& service,
+                 std::optional<Text> key_name,
+                 std::optional<Text> key_value,
+                 bool strict_compat,
+                 Whole body_limit) -> std::unique_ptr<Values> {
+    auto const& cache = service.cast<Service const&>().cache;
+    Cache_Api_Options options;
+    options.key.reset();
+    if (key_name || key_value)
+        options.key = Cache_Api_Key{key_name ? std::string(key_name->value) : std::string(),
+                                    key_value ? std::string(key_value->value) : std::string()};
+    options.strict_compat = strict_compat;
+    options.log = log_to_python;
+    return std::unique_ptr<Values>(
+        new Values{cache, service, at_least(0, body_limit, "body_limit"), Cache_Api(*cache, std::move(options))});
+}
+
 /// As the bundled server answers, which looks at the size of a body before anything else.
-auto answer(Admin const& self, Request const& request) -> Response {
+template <class Api>
+auto answer(Host<Api> const& self, Request const& request) -> Response {
     if (request.body.size() > self.body_limit_bytes)
         return error_reply(fail(Errc::too_large, "The body is longer than the limit of " +
                                                      std::to_string(self.body_limit_bytes) + " bytes (body_limit)."));
@@ -44,7 +67,8 @@ auto body_of(Response const& response) -> Bytes {
 
 using Header_Lines = std::vector<std::pair<py::bytes, py::bytes>>;
 
-auto answer_request(Admin const& self,
+template <class Api>
+auto answer_request(Host<Api> const& self,
                     Text method,
                     py::bytes const& target,
                     Header_Lines const& headers,
@@ -70,10 +94,15 @@ auto answer_request(Admin const& self,
 } // namespace
 
 void register_http(py::module_& module) {
+    constexpr char const* answer_text = "The answer as (status, headers, body).";
     py::class_<Admin>(module, "Admin_Api", "The admin routes of a service: a request in, a response out, no sockets.")
         .def(py::init(&make_admin), "service"_a, "admin_key"_a, "body_limit"_a)
-        .def("__call__", &answer_request, "method"_a, "target"_a, "headers"_a, "body"_a, "remote"_a,
-             "The answer as (status, headers, body).");
+        .def("__call__", &answer_request<Admin_Api<Any_Storage>>, "method"_a, "target"_a, "headers"_a, "body"_a,
+             "remote"_a, answer_text);
+    py::class_<Values>(module, "Cache_Api", "The Python cache service's routes on a service, likewise.")
+        .def(py::init(&make_values), "service"_a, "key_name"_a, "key_value"_a, "strict_compat"_a, "body_limit"_a)
+        .def("__call__", &answer_request<Cache_Api>, "method"_a, "target"_a, "headers"_a, "body"_a, "remote"_a,
+             answer_text);
 }
 
 } // namespace memfs_cache::python

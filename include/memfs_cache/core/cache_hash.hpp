@@ -65,4 +65,9 @@ class Cache_Hash {
     std::size_t length_;
 };
 
+/// The path of a field of a document as the Python reference cleans it: trimmed, at most 256 characters, '_' for each
+/// outside A-Z a-z 0-9 _ . -
+/// @errors invalid_argument if it is empty, begins or ends with '.', or has ".."
+[[nodiscard]] auto clean_json_field_path(std::string_view path) -> Result<std::string>;
+
 } // namespace memfs_cache

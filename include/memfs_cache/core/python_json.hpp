@@ -73,6 +73,9 @@ class Python_Json {
 
     /// The text of json.dumps: ASCII only, ", " and ": " between things, with an indent each item on its own line.
     [[nodiscard]] auto render(Json_Layout layout = {}) const -> std::string;
+    /// The text for other programs: JSON as the standard has it, in UTF-8, without blanks between things.
+    /// @errors invalid_argument for what that JSON cannot say: NaN, an infinity, an unpaired surrogate
+    [[nodiscard]] auto standard_text() const -> Result<std::string>;
 
     [[nodiscard]] auto is_null() const noexcept -> bool { return std::holds_alternative<std::monostate>(value_); }
     /// The value if it is of this kind (bool, Integer, double, std::string, Array, Object), else null.

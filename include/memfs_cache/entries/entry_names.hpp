@@ -30,7 +30,11 @@ namespace memfs_cache {
 /// @errors invalid_argument, also for the empty name
 [[nodiscard]] auto clean_file_name(std::string_view text) -> Result<std::string>;
 
-/// The key of child data: cleaned like a cache key, with parts of any kind, since data_folder() makes them harmless.
+/// A path of files: at most 1024 of A-Z a-z 0-9 _ - . / \ and blank, of more than '_' alone, with parts of any kind.
+/// @errors invalid_argument
+[[nodiscard]] auto clean_file_path(std::string_view text, std::string_view what) -> Result<std::string>;
+
+/// The key of child data: cleaned like a file path, since data_folder() makes parts of any kind harmless.
 /// @errors invalid_argument
 [[nodiscard]] auto clean_data_key(std::string_view text) -> Result<std::string>;
 

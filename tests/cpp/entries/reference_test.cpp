@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Python reference wrote, done again step by step: tests/vectors/store_trees.json.
 #include "support/backends.hpp"
+#include "support/base64.hpp"
 #include "support/printers.hpp"
 #include "support/project_files.hpp"
 #include <memfs_cache/core/civil.hpp>
@@ -30,30 +31,13 @@ auto text_of(json::object const& object, char const* name) -> std::string {
     return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
 }
 
-/// @param  text  of a vector, so well-formed
-auto from_base64(std::string_view text) -> Bytes {
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    Bytes bytes;
-    std::uint32_t bits = 0;
-    int count = 0;
-    for (char const c : text.substr(0, text.find('='))) {
-        bits = bits << 6 | static_cast<std::uint32_t>(digits.find(c));
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            bytes.push_back(static_cast<char>(bits >> count & 0xff));
-        }
-    }
-    return bytes;
-}
-
 auto payload_of(json::object const& args) -> Entry_Value {
     auto const& payload = args.at("payload").as_object();
     if (payload.contains("json"))
         return Entry_Value::json(Python_Json::parse(text_of(payload, "json")).value());
     if (payload.contains("string"))
         return Entry_Value::string(text_of(payload, "string"));
-    return Entry_Value::binary(from_base64(text_of(payload, "base64")));
+    return Entry_Value::binary(testing::from_base64(text_of(payload, "base64")));
 }
 
 auto time_of(std::string_view iso) -> Utc_Time {
@@ -204,7 +188,7 @@ class Replay {
         CHECK(to_millis((*found)->metadata.stored_at) == metadata.at("stored_at").as_int64());
         auto const& data = expected.at("data");
         if (auto const* bytes = data.if_object(); bytes != nullptr && bytes->contains("base64"))
-            CHECK((*found)->value == Entry_Value::binary(from_base64(text_of(*bytes, "base64"))));
+            CHECK((*found)->value == Entry_Value::binary(testing::from_base64(text_of(*bytes, "base64"))));
         else if (auto const* text = data.if_string())
             CHECK((*found)->value == Entry_Value::string(std::string(*text)));
         else // by way of the text: Boost.JSON writes floats in another form
@@ -242,8 +226,9 @@ class Replay {
     /// Applies what the reference wrote and deleted.
     void follow(json::object const& step) {
         for (auto const& [path, content] : step.at("writes").as_object())
-            expected_[std::string(path)] = content.is_string() ? std::string(content.as_string())
-                                                               : from_base64(text_of(content.as_object(), "base64"));
+            expected_[std::string(path)] = content.is_string()
+                                               ? std::string(content.as_string())
+                                               : testing::from_base64(text_of(content.as_object(), "base64"));
         for (auto const& path : step.at("deletes").as_array())
             expected_.erase(std::string(path.as_string()));
     }

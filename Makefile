@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages release python portable-wheel test test-cluster test-browser serve bench bench-logs bench-python docs lint format tidy clang asan tsan clean
+.PHONY: help packages release python portable-wheel test test-cluster test-browser test-compat serve bench bench-logs bench-python bench-compat docs lint format tidy clang asan tsan clean
 
 # What one checkout has compiled serves the next one, wherever it lies.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -29,8 +29,10 @@ help:
 	@echo "make test    install what is missing, build, run every test"
 	@echo "make test-cluster  the drills on a real cluster, which it installs"
 	@echo "make test-browser  the dashboard in Chromium, which it installs; screenshots are in build/release/screenshots"
+	@echo "make test-compat  the Python cache service and its client, which it installs, beside ours"
 	@echo "make serve   install what is missing, build, start the example server on $(STORAGE)"
 	@echo "make bench   ours, the limit of this machine, and their ratio; make bench-logs  a month beside the log tools"
+	@echo "make bench-compat  the cache API beside the Python cache service"
 	@echo "make python  .venv with the Python package installed; make bench-python  its figures beside its peers"
 	@echo "make lint | format | tidy | docs | clang | asan | tsan | clean"
 
@@ -79,6 +81,20 @@ test-browser: release
 	$(call configure,release)
 	$(call build,release) --target memfs_cache_cli
 	ctest --preset browser --output-junit "$(CURDIR)/build/release/browser.xml"
+
+# The Python cache service and its client from the package registry, in an environment of their own.
+peers := $(CURDIR)/build/compat
+install_peers = { test -x $(peers)/bin/python || python3 -m venv $(peers); } && $(peers)/bin/python -m pip --quiet \
+	--disable-pip-version-check install --ignore-requires-python --requirement tests/compat/requirements.txt
+test-compat: release
+	$(call build,release) --target memfs_cache_cli
+	$(install_peers) || { echo "make test-compat: NOT TESTED: the Python cache service cannot be installed here" >&2; exit 0; }; \
+	$(peers)/bin/python -m pytest -q -p no:cacheprovider tests/compat --junitxml="$(CURDIR)/build/release/compat.xml"
+
+bench-compat: release
+	$(call build,release) --target memfs_cache_cli
+	$(install_peers)
+	$(peers)/bin/python tests/compat/bench.py
 
 serve: release
 	$(call build,release) --target memfs_cache_example_server memfs_cache_cli

@@ -101,7 +101,7 @@ struct Stored_Archive {
     Entry_Strategy strategy = Entry_Strategy::direct;
 };
 
-/// @return nothing if there is no such entry, or none of bytes
+/// @return nothing if there is no such entry, or none that is an archive
 auto find_archive(Call const& call) -> Result<std::optional<Stored_Archive>> {
     auto const found = call.entries().retrieve(call.ns, *call.cache_id);
     if (!found)
@@ -109,6 +109,8 @@ auto find_archive(Call const& call) -> Result<std::optional<Stored_Archive>> {
     if (!*found || (*found)->value.kind() != Kind::binary)
         return std::optional<Stored_Archive>();
     auto members = read_zip(*(*found)->value.as_bytes());
+    if (!members && members.error().code == Errc::corrupt_data)
+        return std::optional<Stored_Archive>();
     if (!members)
         return members.error();
     auto const strategy = parse_entry_strategy((*found)->metadata.strategy);

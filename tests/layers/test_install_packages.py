@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "install-packages"
-PACKAGES = ["libssl-dev", "zlib1g-dev", "libzstd-dev", "libsqlite3-dev", "libpugixml-dev", "libcctz-dev",
+PACKAGES = ["libssl-dev", "zlib1g-dev", "libzstd-dev", "libsqlite3-dev", "libpugixml-dev", "libcctz-dev", "libzip-dev",
             "libcli11-dev", "doctest-dev"]
 
 

@@ -102,7 +102,7 @@ TEST_CASE("answers that mislead are the reference's when strict, and true otherw
 
         auto const id = desk.store("/ns/direct/store/json", R"({"a":1,"b":2})");
         auto const entry = Desk::json_of(desk.get("/ns/retrieve/" + id));
-        CHECK(entry.at("metadata").at("content_size") == (strict ? 0 : 26));
+        CHECK(entry.at("metadata").at("content_size") == (strict ? 0 : 22));
         auto const updated = Desk::json_of(desk.post("/ns/update/" + id + "/json", R"({"c":3})"));
         CHECK(updated.at("size") == (strict ? 1 : 14));
         auto const stats = Desk::json_of(desk.get("/ns/stats"));
@@ -228,7 +228,7 @@ TEST_CASE("a zip batch matches patterns, keeps to conditions and goes back as a 
     auto const back = batch(next, R"({"operations":[{"action":"move","path":"a/1.txt","new_path":"b"},
         {"action":"fly"}]})");
     CHECK(back.at("rollback_performed") == true);
-    CHECK(back.at("cache_id") == next);
+    CHECK(back.at("cache_id").as_string() == next);
     CHECK(batch(unknown_id, R"({"operations":[]})").at("success") == false);
     CHECK(desk.post("/ns/zip/" + next + "/batch/operations", R"({"operations":[7]})").status == 400);
 }
@@ -374,7 +374,7 @@ TEST_CASE("no request gets an answer that its operation does not name, and none 
     Desk desk(false); // strict, an unknown entry is a 500, which would hide others
     Fuzzer(desk, seed).run(testing::number_from_environment("MEMFS_CACHE_TEST_ROUNDS", 20));
     for (auto const& path : files_list(desk.cache.storage()).value())
-        CHECK(path.find("..") == path.npos);
+        CHECK(("/" + path + "/").find("/../") == std::string::npos);
 }
 
 TEST_SUITE_END();

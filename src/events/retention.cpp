@@ -27,6 +27,30 @@ auto half_hour_text(unsigned index) -> std::string {
     append_padded(text, index / 2, 2);
     return text.append(index % 2 == 0 ? ":00" : ":30");
 }
+/// A member that holds names, unless there are none.
+template <class Names>
+void append_names(std::string& out, std::string_view mark, Names const& names) {
+    if (names.empty())
+        return;
+    out.append(mark);
+    for (auto const& name : names) {
+        if (out.back() != '[')
+            out += ',';
+        append_json_string(out, name);
+    }
+    out += ']';
+}
+template <class Names>
+void read_names(Member_Reader& reader, boost::json::object const& object, std::string_view member, Names& names) {
+    if (!object.contains(member))
+        return;
+    for (auto const& name : reader.array(member)) {
+        if (!name.is_string())
+            reader.refuse(member);
+        else
+            names.emplace(name.get_string());
+    }
+}
 auto half_hour_index(std::string_view text) -> std::optional<unsigned> {
     for (unsigned index = 0; index < Base_Window::per_day; ++index)
         if (half_hour_text(index) == text)
@@ -45,6 +69,16 @@ auto Retention_Policy::validate() const -> Result<void> {
     return {};
 }
 
+void Purged_Window::merge(Purged_Window const& later) {
+    files.insert(later.files.begin(), later.files.end());
+    for (auto const& [writer, position] : later.positions) {
+        auto& known = positions[writer];
+        known = std::max(known, position);
+    }
+    if (!later.files.empty() || !later.positions.empty())
+        std::erase_if(nothing_for, [&](auto const& view) { return !later.nothing_for.contains(view); });
+}
+
 auto Purge_Mark::to_json() const -> std::string {
     std::string out = R"({"v":1,"nonce":")" + random_hex(8) + R"(","windows":{)";
     for (auto const& [index, window] : windows) {
@@ -52,15 +86,19 @@ auto Purge_Mark::to_json() const -> std::string {
             out += ',';
         out.append("\"").append(half_hour_text(index)).append("\":{");
         append_member(out, R"("at":)", window.at);
-        if (!window.files.empty()) {
-            out.append(R"(,"files":[)");
-            for (auto const& file : window.files) {
-                if (out.back() != '[')
+        append_names(out, R"(,"files":[)", window.files);
+        if (!window.positions.empty()) {
+            out.append(R"(,"positions":{)");
+            for (auto const& [writer, position] : window.positions) {
+                if (out.back() != '{')
                     out += ',';
-                append_json_string(out, file);
+                append_json_string(out, writer);
+                out += ':';
+                append_json_number(out, position);
             }
-            out += ']';
+            out += '}';
         }
+        append_names(out, R"(,"nothing_for":[)", window.nothing_for);
         out += '}';
     }
     return out.append("}}");
@@ -81,14 +119,18 @@ auto Purge_Mark::from_json(std::string_view text) -> Result<Purge_Mark> {
             break;
         }
         Member_Reader of(value.get_object());
-        Purged_Window window{time_in(of, "at"), {}};
-        if (value.get_object().contains("files"))
-            for (auto const& file : of.array("files")) {
-                if (!file.is_string())
-                    of.refuse("files");
-                else
-                    window.files.emplace(file.get_string());
+        auto const& members = value.get_object();
+        Purged_Window window{time_in(of, "at")};
+        read_names(of, members, "files", window.files);
+        if (members.contains("positions"))
+            for (auto const& [writer, position] : of.object("positions")) {
+                boost::system::error_code error;
+                auto const number = position.to_number<std::uint64_t>(error);
+                if (error)
+                    of.refuse("positions");
+                window.positions[std::string(writer)] = number;
             }
+        read_names(of, members, "nothing_for", window.nothing_for);
         if (!of.good())
             reader.refuse("windows");
         mark.windows.emplace(*index, std::move(window));

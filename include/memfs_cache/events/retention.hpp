@@ -34,7 +34,15 @@ struct Retention_Policy {
 struct Purged_Window {
     Utc_Time at; ///< when that began
     /// Names of the files of one event each, of which nothing else says that the saved window counts them.
-    std::set<std::string> files;
+    std::set<std::string> files = {};
+    /// Of each writer the position up to which its events went.
+    std::map<std::string, std::uint64_t, std::less<>> positions = {};
+    /// Second views of the log that would have counted nothing of what went, by the namespaces of their windows. What no
+    /// saved window of any other view counts, that view has lost.
+    std::set<std::string, std::less<>> nothing_for = {};
+
+    /// Adds what went later.
+    void merge(Purged_Window const& later);
 };
 
 /// Stands in the store before the first object of a day is deleted: what it names is not in raw any more, or not for
@@ -107,9 +115,8 @@ class Purge_Marks {
                     current == nullptr ? Result<Purge_Mark>(Purge_Mark()) : Purge_Mark::from_json(current->bytes);
                 if (!mark)
                     return mark.error();
-                auto& known =
-                    mark->windows.try_emplace(window.index_in_day(), Purged_Window{purged.at, {}}).first->second;
-                known.files.insert(purged.files.begin(), purged.files.end());
+                if (auto const [known, is_new] = mark->windows.try_emplace(window.index_in_day(), purged); !is_new)
+                    known->second.merge(purged);
                 return std::optional(mark->to_json());
             });
         if (!added)

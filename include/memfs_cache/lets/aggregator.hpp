@@ -298,6 +298,10 @@ class LETS_Aggregator {
         return found;
     }
 
+    /// Where its windows lie.
+    [[nodiscard]] auto paths() const noexcept -> Log_Paths const& { return paths_; }
+    /// Is it no second view of the log?
+    [[nodiscard]] auto owns_log() const noexcept -> bool { return owns_log_; }
     /// The key of a saved window.
     [[nodiscard]] auto key_of(Window const& window) const -> Storage_Key {
         return paths_.under("aggregations/" + window.file());
@@ -577,7 +581,7 @@ class LETS_Aggregator {
         if (!purged)
             return purged.error();
         if (*purged) {
-            if (auto const begun = begin_with_saved(head, state, summary); !begun)
+            if (auto const begun = begin_with_saved(**purged, head, state, summary); !begun)
                 return begun.error();
             if (auto const added = fold(base, state, summary); !added)
                 return added.error();
@@ -591,16 +595,37 @@ class LETS_Aggregator {
         return *any;
     }
 
-    /// Of a half-hour whose raw events were purged only the saved window knows: what came since is added to it.
-    auto begin_with_saved(Saved_Window_Head& head, Read_State& state, Summary& summary) -> Result<void> {
+    /// Of a half-hour whose raw events were purged only the saved window knows, unless they were nothing to this view:
+    /// what came since is added to it.
+    auto begin_with_saved(Purged_Window const& purged, Saved_Window_Head& head, Read_State& state, Summary& summary)
+        -> Result<void> {
         auto const key = key_of(head.window);
+        bool const was_nothing = purged.nothing_for.contains(paths_.namespace_name());
         auto const object = storage_.get(key);
         if (!object)
             return object.error();
-        if (!*object)
+        auto const lost = [&](std::string const& why) {
             return fail(Errc::not_found, "the raw events of " + head.window.key() +
-                                             " were purged and its saved window is gone; restore " + key.str() +
+                                             " were purged and its saved window " + why + "; restore " + key.str() +
                                              " from a copy");
+        };
+        auto const pass_over_what_went = [&]() -> Result<void> {
+            for (auto const& [writer, position] : purged.positions)
+                if (state.position(writer) < position) {
+                    if (!was_nothing)
+                        return lost("counts only some of them");
+                    state.streams[writer].position = position;
+                }
+            return {};
+        };
+        if (!*object) {
+            if (!was_nothing)
+                return lost("is gone");
+            state = Read_State();
+            state.purged_files = "";
+            summary = Summary();
+            return pass_over_what_went();
+        }
         auto const damaged = [](std::string const& file) {
             return fail(Errc::corrupt_data, file + " cannot be read, and the events that it was made of were purged; "
                                                    "restore it from a copy");
@@ -634,7 +659,7 @@ class LETS_Aggregator {
             return damaged(key.str());
         head.computed_at = std::max(head.computed_at, (*view)->head.computed_at);
         state = *std::move(covered);
-        return {};
+        return pass_over_what_went();
     }
 
     auto sum_children(Window const& window, Saved_Window_Head& head, Summary& summary) -> Result<bool> {

@@ -4,11 +4,13 @@
 #include <memfs_cache/core/process_mark.hpp>
 #include <memfs_cache/events/event_log.hpp>
 #include <memfs_cache/lets/saved_question.hpp>
+#include <memfs_cache/lets/saved_window.hpp>
 #include <memfs_cache/lets/window.hpp>
 #include <memfs_cache/storage/words.hpp>
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,10 +20,20 @@
 
 namespace memfs_cache {
 
+/// A second view of a log, which has windows of its own.
+struct Log_View {
+    Log_Paths windows;                                         ///< where they lie
+    std::function<Result<bool>(Raw_Event const&)> counts;      ///< is an event anything to it?
+    std::function<Result<Window_Status>(Window const&)> build; ///< builds a window that is not saved yet
+};
+
 struct Purge_Options {
     Retention_Policy policy = {};
     bool dry_run = false; ///< changes nothing and reports what would be deleted
     std::string by = {};  ///< who asks, for the record of it; at most 200 bytes
+    /// Whose windows are built as well before the raw events go that they count. A view that is not named here answers
+    /// afterwards with an error where it had not saved them itself.
+    std::vector<Log_View> views = {};
 };
 
 /// Something that is old enough and stays, and why.
@@ -58,6 +70,8 @@ purge_record(Purge_Options const& options, Purge_Report const& report, Utc_Time 
 /// killed anywhere and run again, and whoever asks meanwhile gets the right number or an error, never a smaller one.
 ///
 /// Threads  any number at once, in any number of processes, beside writers and readers
+/// Of a second view of a log only saved windows go: the raw events are the log's.
+///
 /// @tparam Aggregator  the LETS_Aggregator of the namespace
 template <StorageBackend Storage, class Aggregator>
 class Purger {
@@ -78,7 +92,7 @@ class Purger {
             return fail(Errc::invalid_argument, "by: at most 200 bytes");
         now_ = log_.clock()->now();
         (void)log_.flush();
-        auto const holds = Holds<Storage>(storage_, log_.paths()).list();
+        auto const holds = Holds<Storage>(storage_, aggregator_.paths()).list();
         if (!holds)
             return holds.error();
         holds_ = *holds;
@@ -120,17 +134,22 @@ class Purger {
     };
     struct Due_Window {
         Base_Window window;
-        std::string covers; ///< of what is there now; the saved window has to cover the same
+        bool is_rest = false; ///< some of it was purged before
+        std::string covers;   ///< of what is there now; the saved window has to cover the same
         std::uint64_t revision = 0;
         Purged_Window purged;
         std::uint64_t events = 0;
         std::vector<Raw_Object> objects;
+
+        [[nodiscard]] auto is_nothing_to(Log_View const& view) const -> bool {
+            return purged.nothing_for.contains(view.windows.namespace_name());
+        }
     };
 
     // Raw events
 
     auto purge_raw() -> Result<void> {
-        if (options_.policy.raw_days == 0)
+        if (options_.policy.raw_days == 0 || !aggregator_.owns_log())
             return {};
         auto const age = std::chrono::hours(24) * options_.policy.raw_days;
         auto const windows = reader_.windows(earliest_time, now_ - age);
@@ -182,11 +201,14 @@ class Purger {
         if (*writer)
             return keep("writer " + **writer + " may still be writing to it");
 
-        Due_Window due{window, {}, 0, {now_, {}}, 0, {}};
+        Due_Window due{window, false, {}, 0, {now_}, 0, {}};
         auto const before = log_.purge_marks().find(window);
         if (!before)
             return before.error();
         Read_State state;
+        for (auto const& view : options_.views)
+            if (!*before || (*before)->nothing_for.contains(view.windows.namespace_name()))
+                due.purged.nothing_for.insert(view.windows.namespace_name());
         if (*before) { // begun by a purge that was killed, or something came late
             auto covered = covers_of(window);
             if (!covered)
@@ -194,8 +216,19 @@ class Purger {
             if (!*covered)
                 return keep("some of it was purged before, and its saved window is gone");
             state = **std::move(covered);
+            due.is_rest = true;
         }
-        auto const read = reader_.read(window, state, [](Raw_Event const&) -> Result<void> { return {}; });
+        auto const read = reader_.read(window, state, [&](Raw_Event const& raw) -> Result<void> {
+            for (auto const& view : options_.views)
+                if (due.is_nothing_to(view)) {
+                    auto const counts = view.counts(raw);
+                    if (!counts)
+                        return counts.error();
+                    if (*counts)
+                        due.purged.nothing_for.erase(view.windows.namespace_name());
+                }
+            return {};
+        });
         if (!read) {
             if (read.error().code != Errc::corrupt_data)
                 return read.error();
@@ -250,8 +283,10 @@ class Purger {
             query.start_after = page->next;
         } while (!query.start_after.empty());
         due.events = due.purged.files.size();
-        for (auto const& [writer, begin] : first)
+        for (auto const& [writer, begin] : first) {
+            due.purged.positions[writer] = state.position(writer);
             due.events += state.position(writer) - begin;
+        }
         return std::string();
     }
 
@@ -290,7 +325,10 @@ class Purger {
 
     /// What the saved window of a half-hour covers; nothing if there is none.
     auto covers_of(Base_Window window) const -> Result<std::optional<Read_State>> {
-        auto const key = log_.paths().saved_half_hour(window);
+        return covers_of(window, log_.paths());
+    }
+    auto covers_of(Base_Window window, Log_Paths const& windows) const -> Result<std::optional<Read_State>> {
+        auto const key = windows.saved_half_hour(window);
         auto const object = storage_.get(key);
         if (!object)
             return object.error();
@@ -306,21 +344,42 @@ class Purger {
         return std::optional(*std::move(state));
     }
 
-    /// @return whether the saved window counts what is to be deleted, and is current
+    /// @return whether the saved windows that count what is to be deleted do so, and are current
     auto build(Due_Window& due) -> Result<bool> {
-        auto const answer = aggregator_.query(Window::containing(Window_Type::half_hour, due.window.start()));
+        auto const window = Window::containing(Window_Type::half_hour, due.window.start());
+        auto const answer = aggregator_.query(window);
         if (!answer)
             return answer.error();
-        auto const covered = covers_of(due.window);
+        auto is_built = counts_all(*answer, log_.paths(), due);
+        for (auto const& view : options_.views)
+            if (is_built && *is_built && !due.is_nothing_to(view)) {
+                auto const built = view.build(window);
+                if (!built && built.error().code == Errc::not_found) { // it has lost what went before
+                    report_.kept.push_back({due.window.key(), built.error().context});
+                    return false;
+                }
+                if (!built)
+                    return built.error();
+                is_built = counts_all(*built, view.windows, due);
+            }
+        if (is_built && !*is_built)
+            report_.kept.push_back({due.window.key(), "it is changing; the next purge finds it again"});
+        return is_built;
+    }
+    auto counts_all(Window_Status const& status, Log_Paths const& windows, Due_Window const& due) const
+        -> Result<bool> {
+        auto const covered = covers_of(due.window, windows);
         if (!covered)
             return covered.error();
-        if (answer->final && *covered && covers_all(**covered, due) && answer->revision >= due.revision)
+        if (!status.final || status.revision < due.revision || !*covered)
+            return false;
+        if ((*covered)->covers_json() == due.covers)
             return true;
-        report_.kept.push_back({due.window.key(), "it is changing; the next purge finds it again"});
-        return false;
-    }
-    static auto covers_all(Read_State const& covered, Due_Window const& due) -> bool {
-        return covered.covers_json() == due.covers;
+        // What went before may have been nothing to a view, and is not in its windows then.
+        auto const& positions = due.purged.positions;
+        return due.is_rest && windows.namespace_name() != log_.paths().namespace_name() &&
+               std::all_of(positions.begin(), positions.end(),
+                           [&](auto const& one) { return (*covered)->position(one.first) >= one.second; });
     }
 
     /// All windows that contain what is to be deleted, as far as they are over: later ones are built from those below.
@@ -394,7 +453,7 @@ class Purger {
         if (options_.policy.windows_days == 0)
             return found;
         auto const age = std::chrono::hours(24) * options_.policy.windows_days;
-        auto const folder = log_.paths().data_prefix() + "aggregations/";
+        auto const folder = aggregator_.paths().data_prefix() + "aggregations/";
         for (auto const type : all_window_types) {
             List_Query query{folder + std::string(to_text(type)) + "/", {}, 1000};
             do {
@@ -440,7 +499,7 @@ class Purger {
                 return begun;
             // So that nobody takes the half-hour for one that never had an event.
             if (window.type() == Window_Type::half_hour)
-                if (auto const marked = log_.purge_marks().add(Base_Window::containing(window.start()), {now_, {}});
+                if (auto const marked = log_.purge_marks().add(Base_Window::containing(window.start()), {now_});
                     !marked)
                     return marked;
             auto const erased = storage_.erase(Storage_Key(item.key), Precondition::only_if(item.version));
@@ -476,7 +535,7 @@ class Purger {
         if (options_.policy.windows_days == 0)
             return found;
         auto const age = std::chrono::hours(24) * options_.policy.windows_days;
-        List_Query query{log_.paths().data_prefix() + "queries/", {}, 1000};
+        List_Query query{aggregator_.paths().data_prefix() + "queries/", {}, 1000};
         std::string staying; // the last one that stays: its state is listed behind it, and stays with it
         do {
             auto page = storage_.list(query);
@@ -547,7 +606,7 @@ class Purger {
             return {};
         std::string name;
         append_padded(name, static_cast<std::uint64_t>(to_millis(now_)), 13);
-        record_ = log_.paths().under("purges/" + name + "-" + random_hex(4) + ".json");
+        record_ = aggregator_.paths().under("purges/" + name + "-" + random_hex(4) + ".json");
         return write_record(std::nullopt);
     }
     auto write_record(std::optional<Utc_Time> finished) -> Result<void> {

@@ -3,6 +3,7 @@
 
 #include <memfs_cache/entries/entry_store.hpp>
 #include <memfs_cache/lets/newest_events.hpp>
+#include <memfs_cache/lets/purger.hpp>
 #include <memfs_cache/lets/rebuilding.hpp>
 #include <memfs_cache/namespaces/analytics.hpp>
 #include <memfs_cache/namespaces/handler.hpp>
@@ -179,6 +180,24 @@ class Transfers {
         return Transfers_Window{*result, *result->summary};
     }
 
+    /// Deletes saved windows that the policy lets go. Raw events are those of the analytics, whose purge takes them.
+    /// @see Purger
+    [[nodiscard]] auto purge(Purge_Options const& options) -> Result<Purge_Report> {
+        return Purger(log_, aggregator_, options).run([](Purge_Report&, auto const&) -> Result<void> { return {}; });
+    }
+    /// What a purge of the analytics has to know of it, so that what goes is in its windows. Refers to it.
+    [[nodiscard]] auto view() -> Log_View {
+        return {paths_,
+                [record = Analytics_Record()](Raw_Event const& raw) mutable -> Result<bool> {
+                    if (auto const read = record.read(raw); !read)
+                        return read.error();
+                    return act_of(record).has_value();
+                },
+                [this](Window const& window) -> Result<Window_Status> {
+                    auto const answer = aggregator_.query(window);
+                    return answer ? Result<Window_Status>(*answer) : answer.error();
+                }};
+    }
     /// Builds all saved windows again that touch [start, end).
     /// @see rebuild_windows
     [[nodiscard]] auto rebuild_range(Utc_Time start, Utc_Time end, bool dry_run = false) -> Result<Rebuild_Report> {
@@ -224,7 +243,7 @@ class Transfers {
     // The parts of a summary
 
     /// The start of the month in which the first event that may be known lies.
-    /// Cost    three lists
+    /// Cost    four lists
     auto first_month() const -> Result<Utc_Time> {
         auto first = log_.clock()->now();
         auto const see = [&](std::string const& prefix, auto const& time_of) -> Result<void> {
@@ -250,7 +269,10 @@ class Transfers {
             auto const window = reader_.window_of(key);
             return window ? std::optional(window->start()) : std::nullopt;
         };
+        auto const of_mark = [&](std::string const& key) { return log_.paths().day_of_purge_mark(key); };
         auto seen = see(log_.paths().raw_prefix(), of_raw);
+        if (seen)
+            seen = see(log_.paths().purged_prefix(), of_mark);
         for (auto const type : {Window_Type::daily, Window_Type::monthly})
             if (seen)
                 seen = see(folder + std::string(to_text(type)) + "/", of_saved);

@@ -200,14 +200,27 @@ class Cache_Service {
         Purge_Options const options{policy.value_or(options_.retention), dry_run, by};
         if (auto const sound = options.policy.validate(); !sound)
             return sound.error();
-        return of_each<Purge_Report>(ns, [&](auto& handler) { return handler.purge(options); });
+        return of_each<Purge_Report>(ns, [&](auto& handler, std::string const& name) -> Result<Purge_Report> {
+            // Of what goes that is told of transfers, their windows are built as well.
+            auto const known = find_handler<Analytics<Storage>>(name);
+            auto const name_of_view = namespace_of_transfers(name);
+            if (!known || !*known || !name_of_view)
+                return handler.purge(options);
+            auto const transfers = Transfers<Storage>::open(*storage_, options_.root_prefix, *name_of_view,
+                                                            options_.clock, **known, options_.transfers);
+            if (!transfers)
+                return transfers.error();
+            auto of_analytics = options;
+            of_analytics.views.push_back((*transfers)->view());
+            return handler.purge(of_analytics);
+        });
     }
     /// Builds the saved windows of a namespace again that touch [start, end).
     /// @errors as rebuild_windows; not_found for a namespace that is not open, or keeps no events
     [[nodiscard]] auto rebuild(std::string_view ns, Utc_Time start, Utc_Time end, bool dry_run = false)
         -> Result<Rebuild_Report> {
-        auto reports =
-            of_each<Rebuild_Report>(ns, [&](auto& handler) { return handler.rebuild_range(start, end, dry_run); });
+        auto reports = of_each<Rebuild_Report>(
+            ns, [&](auto& handler, auto&) { return handler.rebuild_range(start, end, dry_run); });
         if (!reports)
             return reports.error();
         return std::move(reports->begin()->second);
@@ -216,7 +229,7 @@ class Cache_Service {
     /// @errors as memfs_cache::refresh_due
     [[nodiscard]] auto refresh_due(std::size_t limit = 1000) -> Result<Refresh_Report> {
         Refresh_Report total;
-        auto const done = of_each<Refresh_Report>(std::nullopt, [&](auto& handler) -> Result<Refresh_Report> {
+        auto const done = of_each<Refresh_Report>(std::nullopt, [&](auto& handler, auto&) -> Result<Refresh_Report> {
             auto part = handler.refresh_due(limit - total.rebuilt);
             if (part) {
                 total.rebuilt += part->rebuilt;
@@ -358,7 +371,9 @@ class Cache_Service {
         std::unique_ptr<Handler> handler_;
     };
 
-    /// What a call gives for each namespace that keeps events, or for one.
+    /// What a call gives for each namespace that keeps events, or for one. Views of a log come before it: what a dry run
+    /// tells of them must not depend on what it leaves there.
+    /// @param  run  (Any_Handler&, std::string const& name) -> Result<Report>
     template <class Report, class Do>
     auto of_each(std::optional<std::string_view> ns, Do&& run) -> Result<std::map<std::string, Report>> {
         auto const stored = namespaces();
@@ -378,14 +393,17 @@ class Cache_Service {
             if (auto const opened = open_transfers(); !opened)
                 return opened.error();
         std::map<std::string, Report> reports;
-        for (auto const& [name, handler] : handlers()) {
-            if ((ns && name != *ns) || !handler->keeps_events())
-                continue;
-            auto report = run(*handler);
-            if (!report)
-                return fail(report.error().code, name + ": " + report.error().context);
-            reports.emplace(name, *std::move(report));
-        }
+        auto const& open = handlers();
+        for (bool const are_views : {true, false})
+            for (auto const& [name, handler] : open) {
+                bool const is_view = analytics_of_transfers(Namespace_Name(name)).has_value();
+                if ((ns && name != *ns) || !handler->keeps_events() || is_view != are_views)
+                    continue;
+                auto report = run(*handler, name);
+                if (!report)
+                    return fail(report.error().code, name + ": " + report.error().context);
+                reports.emplace(name, *std::move(report));
+            }
         if (ns && reports.empty())
             return fail(Errc::not_found, "namespace '" + std::string(*ns) + "' is not open here, or keeps no events");
         return reports;

@@ -27,6 +27,8 @@ TEST_SUITE("events/retention") {
         REQUIRE(mark.windows.size() == 2);
         CHECK(mark.windows.at(28).files.empty());
         CHECK(mark.windows.at(29).files == std::set<std::string>{"1770993000007__x.json"});
+        CHECK(mark.windows.at(29).positions.at("0123456789abcdef") == 6);
+        CHECK(mark.windows.at(29).nothing_for.contains("transfers"));
         CHECK(with_nonce_of(line("purge mark"), mark.to_json()) == line("purge mark"));
         auto const hold = Hold::from_json("case", line("hold")).value();
         CHECK(hold.reason == "a lawyer asked");
@@ -45,12 +47,29 @@ TEST_SUITE("events/retention") {
         }
     }
 
+    TEST_CASE("what goes of a half-hour later is added to what went, and is nothing to a view only if all of it was") {
+        World world;
+        auto const paths = log_paths();
+        Purge_Marks<World::Store> marks(world.store, paths);
+        auto const half_hour = window("2026-02-13T14:30");
+        auto const now = world.clock->now();
+        REQUIRE(marks.add(half_hour, {now, {"a"}, {{"w", 5}, {"v", 9}}, {"one", "other"}}));
+        REQUIRE(marks.add(half_hour, {now, {}, {}, {}})); // of which nothing went but its saved window
+        REQUIRE(marks.add(half_hour, {now, {"b"}, {{"w", 7}, {"v", 8}}, {"one"}}));
+        auto const found = marks.find(half_hour).value().value();
+        CHECK(found.files == std::set<std::string>{"a", "b"});
+        CHECK(found.positions.at("w") == 7);
+        CHECK(found.positions.at("v") == 9);
+        CHECK(found.nothing_for.size() == 1);
+        CHECK(found.nothing_for.contains("one"));
+    }
+
     TEST_CASE("purged half-hours are found by range; where only days are asked for, whole ones are not read") {
         World world;
         auto const paths = log_paths();
         Purge_Marks<World::Store> marks(world.store, paths);
         for (auto const* key : {"2026-02-13T14:00", "2026-02-13T14:30", "2026-02-14T09:00", "2026-03-01T00:00"})
-            REQUIRE(marks.add(window(key), {world.clock->now(), {}}));
+            REQUIRE(marks.add(window(key), {world.clock->now()}));
         REQUIRE(write(world.memory, data_prefix + "purged/notes.txt", "a stranger's"));
         CHECK(marks.find(window("2026-02-13T14:30")).value().has_value());
         CHECK_FALSE(marks.find(window("2026-02-13T15:00")).value().has_value());

@@ -304,6 +304,32 @@ TEST_SUITE("namespaces/transfers") {
         CHECK(house->summary("t").value().figures.downloads == 2);
     }
 
+    TEST_CASE("an event that lands in a gap while a summary is made, before the gap is closed, is in the next one") {
+        Transfer_House house("2026-04-05T12:00");
+        Watched_Memory beside{house.site.memory};
+        Site_Process<Watched_Memory> other(beside, house.site.clock().now());
+        auto const of_t = [](std::string const& time) {
+            return New_Transfer_Event{.timestamp = time_at(time)}.as_analytics("t", Transfer_Act::downloaded);
+        };
+        REQUIRE(other->record(of_t("2026-01-10T12:00")));
+        REQUIRE(other->record(of_t("2026-03-10T12:00")));
+        REQUIRE(other->flush());
+        // February has been listed as empty when March is to be closed, and February with it: then one comes.
+        int closings = 0;
+        bool landed = false;
+        house.site.storage.hook = [&](auto operation, std::string const& key) {
+            if (operation == Watched_Memory::Operation::put && key == "cache/analytics/data/state/ledger.json" &&
+                ++closings == 2)
+                landed = other->record(of_t("2026-02-10T12:00")) && other->flush();
+            return Watched_Memory::Verdict{};
+        };
+        CHECK(house->summary("t").value().figures.downloads == 2);
+        house.site.storage.hook = {};
+        REQUIRE(landed);
+        CHECK(stored_files(house.site.memory, "cache/analytics/data/late/").empty()); // it came in time
+        CHECK(house->summary("t").value().figures.downloads == 3);
+    }
+
     TEST_CASE("a transfer's past is not asked for again") {
         Transfer_House house("2026-02-01T10:00");
         for (int day = 0; day < 20; ++day) {

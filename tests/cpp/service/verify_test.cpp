@@ -185,6 +185,43 @@ TEST_SUITE("service/verify") {
         }
     }
 
+    TEST_CASE(
+        "a purge by the service builds what it needs of transfers, a dry run tells the same, and the store is sound") {
+        Kept_Store store;
+        Service_Options options;
+        options.clock = store.clock;
+        Cache_Service<Any_Storage> cache(store.storage, options);
+        store.clock->set(time_at("2026-02-15T10:10"));
+        for (auto const act : {Transfer_Act::created, Transfer_Act::upload_completed, Transfer_Act::downloaded})
+            REQUIRE(cache.transfers().record("abc", act));
+        Request_View page;
+        page.target = "/";
+        REQUIRE(cache.analytics("site").record_view(page));
+        REQUIRE(cache.close());
+        Cache_Service<Any_Storage> next(store.storage, options);
+        (void)next.analytics("site");
+        store.clock->set(time_at("2026-09-01T00:00"));
+        auto const told = next.purge(std::nullopt, true).value();
+        CHECK(told.at("analytics").half_hours == 3);
+        CHECK(told.at("site").half_hours == 1);
+        auto const done = next.purge().value();
+        for (auto const& [ns, report] : told)
+            CHECK(done.at(ns).objects == report.objects);
+        CHECK(stored_files(store.storage, "cache/analytics/data/raw/").empty());
+        CHECK(stored_files(store.storage, "cache/transfers/data/aggregations/30min/").size() == 1);
+        CHECK(stored_files(store.storage, "cache/transfers-site/").empty());
+        CHECK(next.transfers().summary("abc").value().figures.downloads == 1);
+        CHECK(next.transfers().aggregation("monthly", "2026-02").value().answer.total.events == 3);
+        CHECK(next.transfers("site").aggregation("daily", "2026-02-15").value().answer.total.events == 0);
+        CHECK(store.problems() == Texts{});
+        CHECK(store.verify().windows_purged > 0);
+        CHECK(
+            next.rebuild("transfers", time_at("2026-02-01T00:00"), time_at("2026-03-01T00:00")).value().rebuilt.size() >
+            0);
+        CHECK(next.transfers().aggregation("monthly", "2026-02").value().answer.total.events == 3);
+        CHECK(store.problems() == Texts{});
+    }
+
     TEST_CASE("a window that a late event has overtaken is due and not wrong") {
         Kept_Store store;
         {

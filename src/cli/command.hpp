@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 /// Exit codes of the command.
@@ -93,6 +94,30 @@ auto add(CLI::App& command, std::string const& name, T& value, std::string const
     });
     return command.add_option("--" + name, value, help)->capture_default_str()->envname(variable);
 }
+
+/// What the subcommands below a subcommand do.
+/// @tparam Act  a pointer to the function that does it
+template <class Act>
+class Acts {
+  public:
+    auto add(CLI::App& parent, char const* name, char const* help, Act act) -> CLI::App& {
+        auto& leaf = *parent.add_subcommand(name, help);
+        leaf.fallthrough(); // the options of the parent may stand anywhere
+        acts_.emplace_back(&leaf, act);
+        return leaf;
+    }
+    /// Does what was asked for: run(Act) -> int.
+    template <class Run>
+    auto run(Run const& run) const -> int {
+        for (auto const& [leaf, act] : acts_)
+            if (leaf->parsed())
+                return run(act);
+        return wrong_usage;
+    }
+
+  private:
+    std::vector<std::pair<CLI::App*, Act>> acts_;
+};
 
 /// --filter dimension=value, any number of times.
 void add_filter_to(CLI::App& command, std::vector<std::string>& filters);

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
-#include <memfs_cache/namespaces/costs/cost_collector.hpp>
-#if MEMFS_CACHE_HAS_S3
-#include <memfs_cache/namespaces/costs/cost_explorer.hpp>
-#endif
 
 #include <boost/json.hpp>
 
@@ -22,13 +18,11 @@ namespace {
 
 struct Cost_Options {
     Store_Options store;
-    bool accept_credits = false;
+    Costs_Options costs;
     bool json = false;
 
     std::vector<std::string> files;
     Cost_Import_Options import;
-    std::string endpoint_url;
-    std::string region = "us-east-1";
     Collect_Options collect;
     std::string window_type;
     std::vector<std::string> keys;
@@ -145,28 +139,8 @@ void import(Cache& cache, Cost_Options const& options) {
     tell(options, *report);
 }
 
-/// Asks AWS.
-auto fetch_from(Cache& cache, Cost_Options const& options)
-    -> std::function<Result<std::vector<Cost_File>>(Utc_Time, Utc_Time)> {
-#if MEMFS_CACHE_HAS_S3
-    Cost_Explorer_Settings settings;
-    settings.endpoint_url = options.endpoint_url;
-    settings.region = options.region;
-    settings.metric = options.collect.metric;
-    settings.with_credits = options.accept_credits;
-    settings.clock = cache.clock();
-    auto const explorer = std::make_shared<Cost_Explorer>(or_exit(Cost_Explorer::create(std::move(settings))));
-    return [explorer](Utc_Time start, Utc_Time end) { return explorer->fetch(start, end); };
-#else
-    (void)cache;
-    (void)options;
-    throw Failure{wrong_usage, fail(Errc::unsupported, "this program was built without its HTTP client; build it with "
-                                                       "-DMEMFS_CACHE_S3=ON to collect costs")};
-#endif
-}
-
 void collect(Cache& cache, Cost_Options const& options) {
-    auto const report = collect_costs(cache.storage(), costs_of(cache), fetch_from(cache, options), options.collect);
+    auto const report = cache.collect_costs(options.collect);
     if (!report)
         throw Failure{failed, report.error()};
     tell(options, *report);
@@ -207,7 +181,7 @@ using Act = void (*)(Cache&, Cost_Options const&);
 
 auto run(Act act, Cost_Options const& options) -> int {
     auto service_options = options.store.service_options();
-    service_options.costs.accept_credits = options.accept_credits;
+    service_options.costs = options.costs;
     Cache cache(options.store.open_storage(), std::move(service_options));
     act(cache, options);
     or_exit(cache.close());
@@ -221,26 +195,20 @@ auto add_costs(CLI::App& app) -> Subcommand {
     auto* command = app.add_subcommand("costs", "Say what things cost: by day, week and month, and for each request");
     command->require_subcommand(1);
     options->store.add_to(*command);
-    command->add_flag("--accept-credits", options->accept_credits, "take amounts below zero, such as refunds")
+    command->add_flag("--accept-credits", options->costs.accept_credits, "take amounts below zero, such as refunds")
         ->envname("MEMFS_CACHE_ACCEPT_CREDITS");
     command->add_flag("--json", options->json, "one JSON object a line");
 
-    std::vector<std::pair<CLI::App*, Act>> acts;
-    auto const add_act = [&acts](CLI::App& parent, char const* name, char const* help, Act act) -> CLI::App& {
-        auto& leaf = *parent.add_subcommand(name, help);
-        leaf.fallthrough(); // the options above may stand anywhere
-        acts.emplace_back(&leaf, act);
-        return leaf;
-    };
+    Acts<Act> acts;
 
-    auto& import_act = add_act(*command, "import", "Take over answers of AWS to GetCostAndUsage, or CSV", &import);
+    auto& import_act = acts.add(*command, "import", "Take over answers of AWS to GetCostAndUsage, or CSV", &import);
     import_act.add_option("files", options->files, "JSON or CSV; - for the standard input")->required();
     import_act.add_option("--metric", options->import.metric, "which cost of AWS is taken")->capture_default_str();
 
     auto& collect_act =
-        add_act(*command, "collect", "Ask AWS Cost Explorer for the days that are missing, a cent a time", &collect);
-    collect_act.add_option("--endpoint-url", options->endpoint_url, "other than that of Amazon");
-    collect_act.add_option("--region", options->region, "of the endpoint")->capture_default_str();
+        acts.add(*command, "collect", "Ask AWS Cost Explorer for the days that are missing, a cent a time", &collect);
+    collect_act.add_option("--endpoint-url", options->costs.costs_endpoint_url, "other than that of Amazon");
+    collect_act.add_option("--region", options->costs.costs_region, "of the endpoint")->capture_default_str();
     collect_act.add_option("--metric", options->collect.metric, "which cost is asked for")->capture_default_str();
     collect_act.add_option("--backfill-days", options->collect.backfill_days, "how far the first run goes back")
         ->capture_default_str()
@@ -251,37 +219,32 @@ auto add_costs(CLI::App& app) -> Subcommand {
         ->capture_default_str()
         ->check(CLI::Range(0, 400));
 
-    auto& show_act = add_act(*command, "show", "What windows cost; this month if none is named", &show_windows);
+    auto& show_act = acts.add(*command, "show", "What windows cost; this month if none is named", &show_windows);
     auto* const type = show_act.add_option("window_type", options->window_type, "daily, weekly or monthly");
     auto* const keys =
         show_act.add_option("window_key", options->keys, "such as 2026-02-13, 2026-W07, 2026-02, in UTC");
     type->needs(keys);
-    add_act(*command, "entries", "What a day cost, entry by entry", &show_entries)
+    acts.add(*command, "entries", "What a day cost, entry by entry", &show_entries)
         .add_option("date", options->date, "such as 2026-02-13")
         ->required();
 
     auto& budget = *command->add_subcommand("budget", "What a day or a month may cost before an alert is raised");
     budget.require_subcommand(1);
     budget.fallthrough();
-    auto& set_act = add_act(budget, "set", "Make a budget, or change it", &set_budget);
+    auto& set_act = acts.add(budget, "set", "Make a budget, or change it", &set_budget);
     set_act.add_option("name", options->budget.name, "letters and digits, _ and -")->required();
     set_act.add_option("amount_usd", options->budget.amount_usd, "such as 100.50")->required();
     set_act.add_option("--period", options->budget.period, "daily or monthly")->capture_default_str();
     set_act.add_option("--thresholds", options->budget.thresholds, "percents")->capture_default_str();
     set_act.add_option("--service", options->budget.service, "only the costs of this one");
-    add_act(budget, "list", "Every budget, by name", &list_budgets);
-    add_act(budget, "remove", "Remove a budget; its alerts stay", &remove_budget)
+    acts.add(budget, "list", "Every budget, by name", &list_budgets);
+    acts.add(budget, "remove", "Remove a budget; its alerts stay", &remove_budget)
         .add_option("name", options->budget.name, "of the budget")
         ->required();
-    add_act(*command, "alerts", "Which budgets were used up, and how far; newest first", &list_alerts)
+    acts.add(*command, "alerts", "Which budgets were used up, and how far; newest first", &list_alerts)
         .add_option("--limit", options->most_alerts, "at most so many")
         ->capture_default_str()
         ->check(CLI::Range(1, 10'000));
 
-    return [options, acts] {
-        for (auto const& [leaf, act] : acts)
-            if (leaf->parsed())
-                return run(act, *options);
-        return static_cast<int>(wrong_usage);
-    };
+    return [options, acts] { return acts.run([&](Act act) { return run(act, *options); }); };
 }

@@ -34,7 +34,7 @@ struct Serve_Options {
     std::string share_url_base;
     std::uint32_t token_check_per_minute = 30;
     bool keep_country = true;
-    bool accept_credits = false;
+    Costs_Options costs;
     std::optional<std::uint64_t> flush_interval_ms;
     std::uint64_t buffer_bytes = Event_Log_Options().buffer_bytes;
     std::uint64_t summary_cache_bytes = Analytics_Options().summary_cache_bytes;
@@ -69,7 +69,7 @@ auto service_options(Serve_Options const& options) -> Service_Options {
                                                             : Visitor_Key::ip;
     analytics.trusted_proxies = or_exit(about("--trusted-proxies", Trusted_Proxies::parse(options.trusted_proxies)));
     analytics.exclude_paths = or_exit(about("--exclude-paths", Excluded_Paths::parse(options.exclude_paths)));
-    service.costs.accept_credits = options.accept_credits;
+    service.costs = options.costs;
     service.tokens.share_url_base = options.share_url_base;
     service.tokens.summary_cache_bytes = options.summary_cache_bytes;
     service.tokens.log = analytics.log;
@@ -205,7 +205,9 @@ auto add_serve(CLI::App& app) -> Subcommand {
     add(*command, "keep-country", options->keep_country, "false: no country is stored, whoever gives one");
     add(*command, "share-url-base", options->share_url_base,
         "what the name of a token is put behind for its share_url");
-    add(*command, "accept-credits", options->accept_credits, "true: costs may be below zero");
+    add(*command, "accept-credits", options->costs.accept_credits, "true: costs may be below zero");
+    add(*command, "costs-endpoint-url", options->costs.costs_endpoint_url, "of Cost Explorer, if not that of Amazon");
+    add(*command, "costs-region", options->costs.costs_region, "of that endpoint");
     add(*command, "token-check-per-minute", options->token_check_per_minute, "public checks of tokens, of each client")
         ->check(CLI::Range(1, 1'000'000));
     add(*command, "max-connections", server.max_connections, "of each address; then those give way that wait longest")

@@ -163,12 +163,9 @@ auto add_tokens(CLI::App& app) -> Subcommand {
         "what the name of a token is put behind for its share_url");
     command->add_flag("--json", options->json, "one JSON object a line");
 
-    std::vector<std::pair<CLI::App*, Act>> acts;
+    Acts<Act> acts;
     auto const add_act = [&](char const* name, char const* help, Act act) -> CLI::App& {
-        auto& leaf = *command->add_subcommand(name, help);
-        leaf.fallthrough(); // the options above may stand anywhere
-        acts.emplace_back(&leaf, act);
-        return leaf;
+        return acts.add(*command, name, help, act);
     };
     auto const add_act_on_one = [&](char const* name, char const* help, Act act) -> CLI::App& {
         auto& leaf = add_act(name, help, act);
@@ -210,10 +207,5 @@ auto add_tokens(CLI::App& app) -> Subcommand {
         ->capture_default_str()
         ->check(CLI::Range(1, 10'000));
 
-    return [options, acts] {
-        for (auto const& [leaf, act] : acts)
-            if (leaf->parsed())
-                return run(act, *options);
-        return static_cast<int>(wrong_usage);
-    };
+    return [options, acts] { return acts.run([&](Act act) { return run(act, *options); }); };
 }

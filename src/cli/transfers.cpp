@@ -144,12 +144,9 @@ auto add_transfers(CLI::App& app) -> Subcommand {
     options->store.add_namespace_to(*command);
     command->add_flag("--json", options->json, "one JSON object a line");
 
-    std::vector<std::pair<CLI::App*, Act>> acts;
+    Acts<Act> acts;
     auto const add_act = [&](char const* name, char const* help, Act act) -> CLI::App& {
-        auto& leaf = *command->add_subcommand(name, help);
-        leaf.fallthrough(); // the options above may stand anywhere
-        acts.emplace_back(&leaf, act);
-        return leaf;
+        return acts.add(*command, name, help, act);
     };
     add_act("show", "What happened to transfers", &show_transfers)
         .add_option("id", options->ids, "of the transfer")
@@ -167,10 +164,5 @@ auto add_transfers(CLI::App& app) -> Subcommand {
     query.add_option("window_type", options->window_type, "daily, monthly, or another one")->required();
     query.add_option("window_key", options->keys, "such as 2026-02-13 or 2026-02, in UTC")->required();
 
-    return [options, acts] {
-        for (auto const& [leaf, act] : acts)
-            if (leaf->parsed())
-                return run(act, *options);
-        return static_cast<int>(wrong_usage);
-    };
+    return [options, acts] { return acts.run([&](Act act) { return run(act, *options); }); };
 }

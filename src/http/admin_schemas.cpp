@@ -257,6 +257,15 @@ auto admin_schemas() -> std::map<std::string, std::string> {
                 "entries": {"type": "integer"},
                 "total_usd": {"type": "string", "description": "decimal text"},
                 "alerts_raised": {"type": "integer"}}})"},
+        {"Collect_Report", R"({
+            "type": "object", "properties": {
+                "days": {"type": "integer", "description": "that were asked for"},
+                "days_revised": {"type": "integer", "description": "of them, those that are not as they were"},
+                "entries": {"type": "integer"},
+                "total_usd": {"type": "string", "description": "decimal text"},
+                "alerts_raised": {"type": "integer"},
+                "asked_from": {"type": ["string", "null"], "description": "the first day; null: there was nothing to ask for"},
+                "asked_until": {"type": ["string", "null"], "description": "the day behind the last"}}})"},
         {"Budget", R"({
             "type": "object", "properties": {
                 "name": {"type": "string"},

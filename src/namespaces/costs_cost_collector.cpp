@@ -2,6 +2,9 @@
 #include <memfs_cache/core/json.hpp>
 #include <memfs_cache/core/random.hpp>
 #include <memfs_cache/namespaces/costs/cost_collector.hpp>
+#if MEMFS_CACHE_HAS_S3
+#include <memfs_cache/namespaces/costs/cost_explorer.hpp>
+#endif
 
 #include <boost/json.hpp>
 
@@ -95,6 +98,28 @@ auto Collect_Plan::done(Collector_Mark mark, Utc_Time now) const -> Collector_Ma
     mark.last_run_at = now;
     return mark;
 }
+
+#if MEMFS_CACHE_HAS_S3
+auto from_cost_explorer(Costs_Options const& options, std::string metric, Clock_Ptr clock) -> Result<Fetch_Costs> {
+    Cost_Explorer_Settings settings;
+    settings.endpoint_url = options.costs_endpoint_url;
+    settings.region = options.costs_region;
+    settings.metric = std::move(metric);
+    settings.with_credits = options.accept_credits;
+    settings.clock = std::move(clock);
+    auto explorer = Cost_Explorer::create(std::move(settings));
+    if (!explorer)
+        return explorer.error();
+    auto const shared = std::make_shared<Cost_Explorer>(*std::move(explorer));
+    return Fetch_Costs([shared](Utc_Time start, Utc_Time end) { return shared->fetch(start, end); });
+}
+#else
+auto from_cost_explorer(Costs_Options const&, std::string, Clock_Ptr) -> Result<Fetch_Costs> {
+    return fail(Errc::unsupported,
+                "memfs_cache was built without its HTTP client; build it with -DMEMFS_CACHE_S3=ON to "
+                "collect costs");
+}
+#endif
 
 auto Collect_Report::to_json() const -> boost::json::object {
     auto report = imported.to_json();

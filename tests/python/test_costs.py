@@ -329,6 +329,35 @@ def test_being_throttled_and_interrupted_is_waited_out(store, explorer):
     assert len(explorer.asked) == len(troubles) + 1
 
 
+def test_a_server_collects_with_its_own_keys_when_it_is_told_to(store, explorer, start_server, today):
+    server = start_server(store, env=ENVIRONMENT, options=["--costs-endpoint-url", explorer.url, "--accept-credits", "true"])
+    answer = server.post_admin("/costs/collect", backfill_days=3, metric="NetUnblendedCost")
+    assert answer.status == 200, answer
+    ago = lambda days: (today - timedelta(days=days)).isoformat()  # noqa: E731
+    assert answer.json() == {"days": 4, "days_revised": 4, "entries": 4, "total_usd": "6", "alerts_raised": 0,
+                             "asked_from": ago(3), "asked_until": ago(-1)}
+    assert "Filter" not in explorer.asked[0] and explorer.asked[0]["Metrics"][0] == "NetUnblendedCost"
+    assert server.ask_admin(f"/costs/daily/{ago(1)}").json()["total_cost_nanos"] == 1_500_000_000
+    assert collect(store, explorer)["asked_from"] == today.isoformat()  # the command goes on where the server stopped
+    assert server.post_admin("/costs/collect").json()["asked_from"] == today.isoformat()
+    assert server.post_admin("/costs/collect").json()["asked_from"] is None
+    assert server.post_admin("/costs/collect", backfill_days=401).json()["error"]["field"] == "backfill_days"
+    assert server.ask_admin("/costs/collect", method="POST", key="").status == 401
+    assert not any(SECRET.encode() in answer or SESSION.encode() in answer for answer in server.answers)
+
+
+@pytest.mark.parametrize(("environment", "why"), [
+    ({"AWS_ACCESS_KEY_ID": "OTHER"}, "AWS_ACCESS_KEY_ID"),
+    ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "HOME": "/nowhere"},
+     "AWS_ACCESS_KEY_ID"),
+])
+def test_keys_of_the_server_that_do_not_do_are_no_fault_of_who_asks(store, explorer, start_server, environment, why):
+    server = start_server(store, env={**ENVIRONMENT, **environment}, options=["--costs-endpoint-url", explorer.url])
+    answer = server.post_admin("/costs/collect", backfill_days=1)
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert why in answer.json()["error"]["message"] and not store.files("cache/costs")
+
+
 @pytest.mark.parametrize(("environment", "why"), [
     ({"AWS_ACCESS_KEY_ID": "OTHER"}, "correct AWS_ACCESS_KEY_ID"),
     ({"AWS_SECRET_ACCESS_KEY": "other"}, "correct AWS_SECRET_ACCESS_KEY"),

@@ -63,6 +63,34 @@ template <StorageBackend Storage>
                      return error_reply(costs.error());
                  return reply_with((*costs)->import_file({"the body", request.body}, {arguments.text("metric")}));
              }},
+        {.method = "POST",
+         .path = "/costs/collect",
+         .summary = "Ask AWS Cost Explorer for the days that are missing, with the server's own keys.",
+         .body = {{.name = "backfill_days",
+                   .description = "How far the first run goes back.",
+                   .minimum = 0,
+                   .maximum = 400,
+                   .fallback = std::to_string(Collect_Options().backfill_days)},
+                  {.name = "reread_days",
+                   .description = "Fetch so many past days again, once a day.",
+                   .minimum = 0,
+                   .maximum = 400,
+                   .fallback = std::to_string(Collect_Options().reread_days)},
+                  {.name = "metric", .description = "Which cost is asked for.", .fallback = Collect_Options().metric}},
+         .result = "What was asked for, and what of it is new.",
+         .schema = "Collect_Report",
+         .refusals = {503},
+         .handler =
+             [&cache](Request const&, Arguments const& arguments) {
+                 auto const report = cache.collect_costs({static_cast<unsigned>(arguments.integer("backfill_days")),
+                                                          static_cast<unsigned>(arguments.integer("reread_days")),
+                                                          arguments.text("metric")});
+                 // What AWS says of the server's keys is nothing about those of the client.
+                 if (!report && (report.error().code == Errc::permission_denied ||
+                                 report.error().code == Errc::not_found || report.error().code == Errc::throttled))
+                     return error_reply(fail(Errc::unavailable, report.error().context));
+                 return reply_with(report);
+             }},
         {.method = "GET",
          .path = "/costs/budgets",
          .summary = "Which budgets are there?",

@@ -20,6 +20,8 @@ namespace memfs_cache {
 
 struct Costs_Options {
     bool accept_credits = false; ///< amounts below zero, such as credits and refunds, are taken; else they are refused
+    std::string costs_endpoint_url = {};    ///< of the Cost Explorer that is asked for costs; "" for that of Amazon
+    std::string costs_region = "us-east-1"; ///< where AWS answers for all regions
 };
 
 /// What came of an import.
@@ -58,6 +60,8 @@ class Costs {
 
     [[nodiscard]] auto name() const noexcept -> Namespace_Name const& { return name_; }
     [[nodiscard]] auto clock() const noexcept -> Clock_Ptr const& { return clock_; }
+    /// As it was opened.
+    [[nodiscard]] auto options() const noexcept -> Costs_Options const& { return options_; }
 
     /// Keeps one entry. It takes the place of the entry of its day with the same service, usage type, region and account,
     /// so that the same call again changes nothing.

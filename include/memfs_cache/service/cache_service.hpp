@@ -4,6 +4,7 @@
 #include <memfs_cache/core/cache_hash.hpp>
 #include <memfs_cache/entries/dated_files.hpp>
 #include <memfs_cache/entries/entry_store.hpp>
+#include <memfs_cache/namespaces/costs/cost_collector.hpp>
 #include <memfs_cache/service/cost_report.hpp>
 #include <memfs_cache/service/options.hpp>
 #include <memfs_cache/storage/any.hpp>
@@ -155,6 +156,21 @@ class Cache_Service {
     /// The same of this month, as far as it has come.
     [[nodiscard]] auto current_cost_report(std::string_view ns = ns_costs) -> Result<Cost_Report> {
         return with(open_costs(ns), [&](auto& handler) { return join(handler.current()); });
+    }
+
+    /// Asks AWS Cost Explorer for the days that are missing, a cent a page, with the credentials that the environment or
+    /// the profile files of AWS have.
+    /// @errors as collect_costs and Cost_Explorer::fetch; not_found: no credentials; unsupported in a library that was
+    ///         built without its HTTP client
+    /// Cost    waits for AWS: seconds, and at most a few minutes
+    [[nodiscard]] auto collect_costs(Collect_Options const& wanted = {}, std::string_view ns = ns_costs)
+        -> Result<Collect_Report> {
+        return with(open_costs(ns), [&](auto& handler) -> Result<Collect_Report> {
+            auto const fetch = from_cost_explorer(handler.options(), wanted.metric, options_.clock);
+            if (!fetch)
+                return fetch.error();
+            return memfs_cache::collect_costs(*storage_, handler, *fetch, wanted);
+        });
     }
 
     // The handlers in one line each

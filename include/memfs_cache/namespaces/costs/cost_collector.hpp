@@ -59,16 +59,26 @@ struct Collect_Report {
     [[nodiscard]] auto to_json() const -> boost::json::object;
 };
 
+/// (start, end): answers about each day of [start, end).
+using Fetch_Costs = std::function<Result<std::vector<Cost_File>>(Utc_Time, Utc_Time)>;
+
+/// Asks AWS Cost Explorer, with the credentials that the environment or the profile files of AWS have.
+/// @param  metric  which cost is asked for
+/// @param  clock   for signatures
+/// @errors as Cost_Explorer::create; unsupported in a library that was built without its HTTP client
+[[nodiscard]] auto from_cost_explorer(Costs_Options const& options, std::string metric, Clock_Ptr clock)
+    -> Result<Fetch_Costs>;
+
 /// Brings costs from where they are known to where they are kept: data/collector/high-water-mark.json says how far it has
 /// come. Days that are over are fetched once, today up to three times. A run that breaks off anywhere leaves the mark
 /// behind what it has kept, so the next one fetches the same again, which changes nothing.
-/// @param  fetch  (Utc_Time start, Utc_Time end) -> Result<std::vector<Cost_File>>: answers about each day of [start, end)
+/// @param  fetch  called at most once
 /// @errors what `fetch` says; corrupt_data: an answer without one of the days; those of Costs::import_files. The mark is
 ///         then where it was.
 /// Threads  two at once, also of two machines, may both ask; what is kept is the same
-template <StorageBackend Storage, class Fetch>
+template <StorageBackend Storage>
 [[nodiscard]] auto
-collect_costs(Storage& storage, Costs<Storage>& costs, Fetch const& fetch, Collect_Options const& options = {})
+collect_costs(Storage& storage, Costs<Storage>& costs, Fetch_Costs const& fetch, Collect_Options const& options = {})
     -> Result<Collect_Report> {
     auto const begun = std::chrono::steady_clock::now();
     auto const now = costs.clock()->now();

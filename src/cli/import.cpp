@@ -5,8 +5,10 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fcntl.h>
+#include <filesystem>
 #include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +20,8 @@ namespace {
 
 struct Import_Options {
     Store_Options store;
-    std::string format = "combined";
+    std::string format = "auto";
+    std::string columns;
     bool count_again = false;
     bool json = false;
     std::vector<std::string> files;
@@ -34,7 +37,7 @@ class Log_File {
         struct stat status {};
         if (::fstat(file, &status) == 0 && S_ISDIR(status.st_mode)) {
             ::close(file);
-            return fail(Errc::invalid_argument, path + " is a folder; give the log files in it");
+            return fail(Errc::invalid_argument, path + " became a folder meanwhile; import again");
         }
         gzFile const packed = ::gzdopen(file, "rb");
         if (packed == nullptr) {
@@ -67,6 +70,28 @@ class Log_File {
     std::unique_ptr<gzFile_s, Close> file_;
 };
 
+/// The names as they are, and in place of a folder all files below it by name: servers write dates into their names.
+auto files_of(std::vector<std::string> const& names) -> Result<std::vector<std::string>> {
+    namespace fs = std::filesystem;
+    std::vector<std::string> files;
+    for (auto const& name : names) {
+        std::error_code failure;
+        if (name == "-" || !fs::is_directory(name, failure)) {
+            files.push_back(name);
+            continue;
+        }
+        auto const first = static_cast<std::ptrdiff_t>(files.size());
+        fs::recursive_directory_iterator entry(name, failure);
+        for (; !failure && entry != fs::end(entry); entry.increment(failure))
+            if (entry->is_regular_file(failure))
+                files.push_back(entry->path().string());
+        if (failure)
+            return error_from_errno(failure.value(), "reading the folder", name);
+        std::sort(files.begin() + first, files.end());
+    }
+    return files;
+}
+
 void show(Import_Report const& report, bool json) {
     if (json) {
         std::printf("%s\n", json_text(report.to_json()).c_str());
@@ -86,17 +111,20 @@ void show(Import_Report const& report, bool json) {
 
 auto run(Import_Options const& options) -> int {
     // Every name is looked at before anything is imported: a slip of the pen costs nothing.
+    auto const names = or_exit(files_of(options.files));
     std::vector<Log_File> files;
-    for (auto const& path : options.files)
-        files.push_back(or_exit(Log_File::open(path)));
+    for (auto const& name : names)
+        files.push_back(or_exit(Log_File::open(name)));
+    Access_Log_Import<Any_Storage>::Options import_options;
+    import_options.format = parse_access_log_format(options.format).value();
+    if (!options.columns.empty())
+        import_options.columns = or_exit(Log_Columns::parse(options.columns));
     (void)or_exit(Namespace_Name::parse(options.store.name_space));
     auto const service_options = options.store.service_options();
     Cache_Service<Any_Storage> cache(options.store.open_storage(), service_options);
     auto& analytics = *or_exit(cache.open_analytics(options.store.name_space));
 
     bool const terminal = ::isatty(STDERR_FILENO) == 1;
-    Access_Log_Import<Any_Storage>::Options import_options;
-    import_options.format = options.format == "common" ? Access_Log_Format::common : Access_Log_Format::combined;
     import_options.count_again = options.count_again;
     if (terminal)
         import_options.progress = [](std::uint64_t bytes, std::uint64_t lines) {
@@ -106,8 +134,7 @@ auto run(Import_Options const& options) -> int {
     Access_Log_Import<Any_Storage> import(cache.storage(), analytics, import_options);
     Result<void> outcome;
     for (std::size_t i = 0; i < files.size() && outcome; ++i)
-        outcome =
-            import.import(options.files[i], [&](char* out, std::size_t size) { return files[i].read(out, size); });
+        outcome = import.import(names[i], [&](char* out, std::size_t size) { return files[i].read(out, size); });
     if (terminal)
         std::fputc('\n', stderr);
     if (auto const closed = cache.close(); !closed && outcome)
@@ -125,11 +152,15 @@ auto add_import(CLI::App& app) -> Subcommand {
     auto* command = app.add_subcommand("import", "Bring access logs into analytics; every line is counted once");
     options->store.add_to(*command);
     options->store.add_namespace_to(*command);
-    command->add_option("--format", options->format, "combined or common")
+    command->add_option("--format", options->format, "what the lines look like; auto looks at the first ones")
         ->capture_default_str()
-        ->check(CLI::IsMember({"combined", "common"}));
+        ->check(CLI::IsMember({"auto", "combined", "common", "json", "w3c", "cloudfront", "alb"}));
+    command->add_option("--columns", options->columns,
+                        "names of the columns in their order, as in #Fields:, for logs that do not name them");
     command->add_flag("--count-again", options->count_again, "count lines that were imported before once more");
     command->add_flag("--json", options->json, "report as one JSON object");
-    command->add_option("files", options->files, "log files, plain or gzip; - for the standard input")->required();
+    command
+        ->add_option("files", options->files, "log files, plain or gzip, or folders of them; - for the standard input")
+        ->required();
     return [options] { return run(*options); };
 }

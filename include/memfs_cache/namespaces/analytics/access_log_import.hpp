@@ -76,8 +76,9 @@ class Access_Log_Import {
     using Progress = std::function<void(std::uint64_t bytes, std::uint64_t lines)>;
 
     struct Options {
-        Access_Log_Format format = Access_Log_Format::combined;
-        bool count_again = false; ///< treat everything as never seen before
+        Access_Log_Format format = Access_Log_Format::detect;
+        std::optional<Log_Columns> columns = {}; ///< of formats that have some
+        bool count_again = false;                ///< treat everything as never seen before
         Progress progress = {};
     };
 
@@ -91,6 +92,7 @@ class Access_Log_Import {
         ++report_.files;
         file_ = name;
         line_ = 0;
+        reader_ = Access_Log_Reader(options_.format, options_.columns);
         auto chain =
             Import_Block_Name::digest("memfs_cache access log " + (options_.count_again ? random_hex(16) : ""));
         Bytes buffer;
@@ -190,19 +192,11 @@ class Access_Log_Import {
         auto const window = std::string_view(buffer).substr(0, block_bytes);
         auto const last = window.rfind('\n');
         auto size = last == std::string_view::npos ? 0 : last + 1;
-        if (size == 0 && !(at_end && !is_complete(window)))
+        if (size == 0 && !(at_end && !reader_.is_whole(window)))
             size = window.size(); // without any line end in a whole block: rejected piece by piece
         if (size == 0)
             return std::nullopt;
         return Import_Block_Name{chain, size, Import_Block_Name::digest(window.substr(0, size))};
-    }
-
-    /// Can nothing be missing of a line without a line end? Only the quote behind a user agent says so: a size that was
-    /// cut off is a smaller size.
-    [[nodiscard]] auto is_complete(std::string_view line) const -> bool {
-        Request_View request;
-        return line.ends_with('"') &&
-               parse_access_log_line(line, options_.format, request) == Access_Log_Verdict::accepted;
     }
 
     /// Events of one half-hour as they will lie on the storage.
@@ -227,6 +221,7 @@ class Access_Log_Import {
             return fail(record.error().code, key.str() + ": " + record.error().context);
         if (record->finished) {
             line_ += record->lines;
+            reader_.pass_over(bytes);
             report_.already_imported += record->accepted;
             return {};
         }
@@ -270,7 +265,9 @@ class Access_Log_Import {
             auto const line = bytes.substr(at, end - at);
             at = end + 1;
             ++line_;
-            auto const verdict = parse_access_log_line(line, options_.format, request);
+            auto const verdict = reader_.read(line, request);
+            if (verdict == Access_Log_Verdict::directive)
+                continue;
             if (verdict != Access_Log_Verdict::accepted) {
                 reject(line_, std::string(describe(verdict)));
                 continue;
@@ -335,6 +332,7 @@ class Access_Log_Import {
     Log_Paths const& paths_;
     Options options_;
     Import_Report report_;
+    Access_Log_Reader reader_{options_.format, options_.columns};
     std::string file_;
     std::uint64_t line_ = 0;
     std::uint64_t bytes_read_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "access_log_parts.hpp"
+#include "analytics_access_log_parts.hpp"
 #include <memfs_cache/core/ascii.hpp>
 #include <memfs_cache/namespaces/analytics/access_log.hpp>
 

@@ -80,7 +80,7 @@ class Log_Columns {
     [[nodiscard]] static auto parse(std::string_view names) -> Result<Log_Columns>;
     /// The 27 columns of CloudFront's real-time logs, in the order in which the console offers them.
     [[nodiscard]] static auto cloudfront() -> Log_Columns;
-    /// @source https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
+    /// The columns of a load balancer's log that were there from the beginning.
     [[nodiscard]] static auto alb() -> Log_Columns;
 
     [[nodiscard]] auto meanings() const noexcept -> std::vector<Meaning> const& { return meanings_; }
@@ -117,10 +117,8 @@ class Log_Columns {
 /// use for are passed over. User agents are decoded where the format encodes them (%20, or + for a blank).
 /// Threads one reader, one thread.
 /// Cost    as parse_access_log_line; formats with columns or JSON allocate where a user agent or text is encoded.
-/// @source https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/AccessLogs.html
-///         https://www.w3.org/TR/WD-logfile.html
-///         https://caddyserver.com/docs/caddyfile/directives/log
-///         https://nginx.org/en/docs/http/ngx_http_log_module.html
+/// @source https://www.w3.org/TR/WD-logfile.html; the chapters on access logs in the manuals of CloudFront, Elastic Load
+///         Balancing, Caddy and nginx
 class Access_Log_Reader {
   public:
     /// @param  columns  for w3c and cloudfront: what the columns are until the log itself says so

@@ -290,6 +290,7 @@ TEST_SUITE("events/sealer") {
     }
 
     TEST_CASE("parts are removed an hour after they were sealed, oldest first, then what was summed up (H18)") {
+        std::vector<std::string> gone; // outlives the world, whose log erases its manifest when it ends
         Sealed_World world(10);
         world.log->sum_up_streams([] { return std::unique_ptr<Stream_Summary>(); });
         REQUIRE(write(world.memory, world.paths.partial(two, "0123456789abcdef").str(), "{}"));
@@ -297,7 +298,6 @@ TEST_SUITE("events/sealer") {
         CHECK(Sealed_World(10).remove()); // without a sealed segment nothing may go, now or later
         world.seal();
         world.land(1);
-        std::vector<std::string> gone;
         world.store.hook = [&](World::Operation operation, std::string const& key) {
             if (operation == World::Operation::erase)
                 gone.push_back(key);

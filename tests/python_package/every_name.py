@@ -246,7 +246,7 @@ def main(folder: str) -> None:
             assert cache.health()["status"] == "ok" and "analytics" in cache.namespaces()
             assert cache.storage_fs is storage and cache.recording == "buffered"
             assert Analytics_Middleware(admin_app(cache, admin_key="key"), cache=cache)
-            assert cache_app(cache, key_name="x-api-key", key_value="key", strict_compat=False, body_limit=1000)
+            assert callable(cache_app(cache, key_name="x-api-key", key_value="key", strict_compat=False, body_limit=1000))
     assert len(errors()) == 15
     print(memfs_cache.__version__)
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from memfs_cache import Cache_Service, Closed, Cost_Entry, Invalid_Argument, Manual_Clock, Storage_Memory
+from conftest import ROOT
+from memfs_cache import Cache_Service, Closed, Cost_Entry, Invalid_Argument, Manual_Clock, Not_Found, Storage_Memory
 
 ANSWER = {
     "GroupDefinitions": [{"Type": "DIMENSION", "Key": "SERVICE"}],
@@ -97,6 +98,44 @@ def test_credits_are_accepted_where_the_service_says_so():
     with Cache_Service(storage_fs=Storage_Memory(), accept_credits=True) as cache:
         cache.costs.record(Cost_Entry("2026-02-13", "Refund", -1))
         assert cache.costs.aggregation("daily", "2026-02-13").total_cost_usd == -1
+
+
+@pytest.fixture
+def explorer(monkeypatch):
+    """The Cost Explorer of the tests of the command, whose keys are in the environment."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "python"))
+    from fake_cost_explorer import ENVIRONMENT, Fake_Cost_Explorer
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    service = Fake_Cost_Explorer()
+    yield service
+    service.stop()
+
+
+def test_costs_are_collected_from_aws_with_the_keys_of_the_environment(explorer):
+    clock = Manual_Clock(datetime(2026, 2, 14, 12, tzinfo=timezone.utc))
+    with Cache_Service(clock=clock, costs_endpoint_url=explorer.url, costs_region="us-east-1") as cache:
+        report = cache.costs.collect(backfill_days=2)
+        assert (report.asked_from, report.asked_until, report.days, report.total_usd) == ("2026-02-12", "2026-02-15", 3, "4.5")
+        assert cache.costs.aggregation("daily", "2026-02-13").total_cost_usd == 1.5
+        clock.advance(24 * 3_600_000)
+        assert cache.costs.collect(reread_days=14, metric="NetUnblendedCost").asked_from == "2026-02-12"
+        assert explorer.asked[-1]["Metrics"][0] == "NetUnblendedCost"
+        assert [cache.costs.collect().asked_from for _ in range(3)] == ["2026-02-15", "2026-02-15", None]
+        with pytest.raises(Invalid_Argument, match="^backfill_days: "):
+            cache.costs.collect(backfill_days=401)
+        assert cache.costs("lab").collect(backfill_days=0).days == 1
+
+
+def test_without_keys_nothing_is_collected(explorer, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Cache_Service(costs_endpoint_url=explorer.url) as cache, pytest.raises(Not_Found, match="AWS_ACCESS_KEY_ID"):
+        cache.costs.collect()
+    assert not explorer.asked
 
 
 def test_after_closing_nothing_is_recorded(cache):

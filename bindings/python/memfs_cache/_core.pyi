@@ -13,6 +13,7 @@ from typing_extensions import Never
 from .types import (
     Active_Transfers,
     Budget,
+    Collect_Report,
     Cost_Alert,
     Cost_Entry,
     Cost_Import_Report,
@@ -315,6 +316,9 @@ class Costs(metaclass=_Class):
         path_or_dict: str | PathLike[str] | dict[str, Any] | list[dict[str, Any]],
         metric: str = "UnblendedCost",
     ) -> Cost_Import_Report: ...
+    def collect(
+        self, backfill_days: int = 365, reread_days: int = 0, metric: str = "UnblendedCost"
+    ) -> Collect_Report: ...
     def aggregation(self, window_type: str, window_key: str) -> Cost_Report: ...
     def current(self) -> Cost_Report: ...
     def entries(self, date: str | date) -> list[Cost_Entry]: ...
@@ -350,6 +354,8 @@ class Service(metaclass=_Class):
         summary_cache_bytes: int | None = None,
         share_url_base: str = "",
         accept_credits: bool = False,
+        costs_endpoint_url: str = "",
+        costs_region: str = "us-east-1",
     ) -> None: ...
     @property
     def storage_fs(self) -> Storage: ...

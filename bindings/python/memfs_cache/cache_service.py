@@ -44,6 +44,8 @@ class Cache_Service(_core.Service):
     summary_cache_bytes  of windows that are kept decoded; 64 MiB.
     share_url_base       what a token's name is put behind to make its share_url.
     accept_credits       True: costs may be below zero, as credits and refunds are.
+    costs_endpoint_url   of the Cost Explorer that costs.collect() asks; Amazon's.
+    costs_region         of that endpoint; us-east-1.
 
     A service that is not closed is when nothing refers to it, or the interpreter ends. After fork() a child goes on with
     its copy as a writer of its own, and leaves to its parent what the parent had buffered.
@@ -73,6 +75,8 @@ class Cache_Service(_core.Service):
         summary_cache_bytes: int | None = None,
         share_url_base: str = "",
         accept_credits: bool = False,
+        costs_endpoint_url: str = "",
+        costs_region: str = "us-east-1",
     ) -> None:
         storage = _core.Storage_Memory() if storage_fs is None else storage_fs
         # First, since a traceback shows also what was never made.
@@ -94,6 +98,8 @@ class Cache_Service(_core.Service):
             summary_cache_bytes=summary_cache_bytes,
             share_url_base=share_url_base,
             accept_credits=accept_credits,
+            costs_endpoint_url=costs_endpoint_url,
+            costs_region=costs_region,
         )
         self.recording = recording
         self._end = weakref.finalize(self, self._closer(_EXIT_SECONDS))

@@ -330,6 +330,14 @@ class Cost_Import_Report(Answer):
 
 
 @dataclass(frozen=True)
+class Collect_Report(Cost_Import_Report):
+    """What came of asking AWS for costs."""
+
+    asked_from: str | None  # the first day, 2026-02-13; None: there was nothing to ask for
+    asked_until: str | None  # the day behind the last
+
+
+@dataclass(frozen=True)
 class Cost_Report(Answer):
     """What [window_start, window_end) cost, and each thing that happened in it. None: it is not known."""
 

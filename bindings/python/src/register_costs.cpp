@@ -46,6 +46,14 @@ auto import_file(Costs_Handle const& self, py::object const& path_or_dict, std::
     return to_answer("Cost_Import_Report", report.to_json());
 }
 
+auto days_of(Whole number, char const* name) -> unsigned {
+    constexpr std::uint64_t most = 400;
+    auto const days = at_least(0, number, name);
+    if (days > most)
+        throw Cache_Error(fail(Errc::invalid_argument, std::string(name) + ": give 0 to 400"));
+    return static_cast<unsigned>(days);
+}
+
 auto set_budget(Costs_Handle const& self,
                 std::string const& name,
                 py::object const& amount_usd,
@@ -88,6 +96,21 @@ Gives whether that changed anything. Raises Invalid_Argument naming what is wron
              R"(Takes over whole days: answers of AWS to GetCostAndUsage, one or a list of pages, or CSV.
 
 metric: which cost of AWS is taken. Raises Invalid_Argument if anything is wrong, and then nothing was changed.)")
+        .def(
+            "collect",
+            [](Costs_Handle const& self, Whole backfill_days, Whole reread_days, std::string const& metric) {
+                Collect_Options const wanted{days_of(backfill_days, "backfill_days"),
+                                             days_of(reread_days, "reread_days"), metric};
+                auto const report =
+                    waiting([&] { return self.cache->collect_costs(wanted, self.costs->name().str()); });
+                return to_answer("Collect_Report", report.to_json());
+            },
+            "backfill_days"_a = Whole{Collect_Options().backfill_days},
+            "reread_days"_a = Whole{Collect_Options().reread_days}, "metric"_a = Collect_Options().metric,
+            R"(Asks AWS Cost Explorer for the days that are missing, with the credentials of the environment or of AWS' files.
+
+backfill_days: how far the first run goes back; reread_days: so many past days are fetched again, once a day, as AWS settles
+its figures for about 14; metric: which cost is asked for. A page costs a cent. Raises Not_Found without credentials.)")
         .def(
             "aggregation",
             [](Costs_Handle const& self, Text type, Text key) {

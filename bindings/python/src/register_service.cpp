@@ -63,7 +63,9 @@ auto make_service(py::object const& storage_fs,
                   bool keep_country,
                   std::optional<Whole> summary_cache_bytes,
                   Text share_url_base,
-                  bool accept_credits) -> Service {
+                  bool accept_credits,
+                  Text costs_endpoint_url,
+                  Text costs_region) -> Service {
     Service_Options options;
     options.root_prefix = root_prefix.value;
     if (clock)
@@ -89,6 +91,8 @@ auto make_service(py::object const& storage_fs,
     options.tokens.summary_cache_bytes = options.analytics.summary_cache_bytes;
     options.tokens.share_url_base = share_url_base.value;
     options.costs.accept_credits = accept_credits;
+    options.costs.costs_endpoint_url = costs_endpoint_url.value;
+    options.costs.costs_region = costs_region.value;
 
     if (!py::isinstance<Storage>(storage_fs))
         throw py::type_error("storage_fs: give a storage, such as Storage_Disk(path) or open_storage(url)");
@@ -169,7 +173,8 @@ void register_service(py::module_& module) {
              "recording"_a = Text{"buffered"}, "flush_interval_ms"_a = py::none(), "buffer_bytes"_a = py::none(),
              "grace_ms"_a = py::none(), "salt_period"_a = py::none(), "visitor_key"_a = Text{"ip"},
              "trusted_proxies"_a = Text{""}, "exclude_paths"_a = Text{""}, "keep_country"_a = true,
-             "summary_cache_bytes"_a = py::none(), "share_url_base"_a = Text{""}, "accept_credits"_a = false)
+             "summary_cache_bytes"_a = py::none(), "share_url_base"_a = Text{""}, "accept_credits"_a = false,
+             "costs_endpoint_url"_a = Text{""}, "costs_region"_a = Text{Costs_Options().costs_region})
         .def_readonly("storage_fs", &Service::storage, "The storage that it was given.")
         .def_property_readonly(
             "hash_generator", [](Service const& service) { return service.cache->hash_generator(); },

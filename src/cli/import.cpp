@@ -87,6 +87,8 @@ auto files_of(std::vector<std::string> const& names) -> Result<std::vector<std::
                 files.push_back(entry->path().string());
         if (failure)
             return error_from_errno(failure.value(), "reading the folder", name);
+        if (files.begin() + first == files.end())
+            return fail(Errc::invalid_argument, name + " is a folder without files; name the log or its folder");
         std::sort(files.begin() + first, files.end());
     }
     return files;

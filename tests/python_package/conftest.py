@@ -7,7 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,22 @@ from hypothesis import HealthCheck, settings
 from memfs_cache import Cache_Service, Manual_Clock, Storage, Storage_Disk, Storage_Memory
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def cost_explorer() -> Iterator[Any]:
+    """The Cost Explorer that the tests of the command ask, its keys in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests" / "python"))
+        from fake_cost_explorer import ENVIRONMENT, Fake_Cost_Explorer
+
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        service = Fake_Cost_Explorer()
+        try:
+            yield service
+        finally:
+            service.stop()
 NOON = 1_771_066_800_000  # 2026-02-14T11:00:00Z
 
 # Hypothesis prints what reproduces a failure; MEMFS_CACHE_TEST_ROUNDS asks for more than the quick run.

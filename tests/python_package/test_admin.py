@@ -18,7 +18,7 @@ from urllib.parse import quote
 import fastapi
 import jsonschema
 import pytest
-from conftest import ROOT, Conditional_Files
+from conftest import ROOT, Conditional_Files, cost_explorer
 from fastapi.testclient import TestClient
 from scikit_build_core.build import build_sdist
 from starlette.websockets import WebSocketDisconnect
@@ -49,11 +49,11 @@ def first_event(response: http.client.HTTPResponse) -> bytes:
 class Beast:
     """The bundled server, as a process."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, costs_url: str) -> None:
         command = os.environ.get("MEMFS_CACHE_COMMAND", str(ROOT / "build" / "release" / "memfs-cache"))
         self.process = subprocess.Popen(
             [command, "serve", "--storage", f"disk:{store}", "--public", "off", "--admin", "127.0.0.1:0",
-             "--body-limit", str(BODY_LIMIT)],
+             "--body-limit", str(BODY_LIMIT), "--costs-endpoint-url", costs_url],
             env={**os.environ, "MEMFS_CACHE_ADMIN_KEY": KEY}, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         found = re.search(r"http://([\d.]+):(\d+)", self.process.stdout.readline())
@@ -78,8 +78,8 @@ class Beast:
 class Asgi:
     """The same below a prefix of a FastAPI application."""
 
-    def __init__(self, store: Path) -> None:
-        self.cache = Cache_Service(Storage_Disk(store))
+    def __init__(self, store: Path, costs_url: str) -> None:
+        self.cache = Cache_Service(Storage_Disk(store), costs_endpoint_url=costs_url)
         assert self.cache.analytics  # opened, as the server does at its start
         app = fastapi.FastAPI()
         app.mount("/behind/admin", admin_app(self.cache, KEY, body_limit=BODY_LIMIT))
@@ -108,10 +108,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hosts(store: Path) -> Iterator[tuple[Beast, Asgi]]:
     copy = store.with_name("copy")
     shutil.copytree(store, copy)
-    both = (Beast(store), Asgi(copy))
-    yield both
-    for host in both:
-        host.stop()
+    with cost_explorer() as explorer:
+        both = (Beast(store, explorer.url), Asgi(copy, explorer.url))
+        yield both
+        for host in both:
+            host.stop()
 
 
 class Ask(NamedTuple):
@@ -130,7 +131,7 @@ GOOD = {"window_type": "daily", "window_key": "2026-02-14", "name": "community-x
         "event_type": "page_view", "token": "t", "transfer": "t1", "amount_usd": "100.50", "period": "monthly",
         "thresholds": "50,100", "service": "S3", "metric": "UnblendedCost", "search": "Ann", "sort": "usage_count",
         "order": "descending", "offset": "0", "namespace": "analytics", "from": 1770940800000, "to": 1771027200000,
-        "dry_run": True, "raw_days": 90, "windows_days": 0, "by": "ann"}
+        "dry_run": True, "raw_days": 90, "windows_days": 0, "by": "ann", "backfill_days": 2, "reread_days": 14}
 
 
 def bad_values(schema: dict[str, Any]) -> list[Any]:
@@ -275,7 +276,7 @@ def test_the_source_distribution_holds_all_that_the_dashboard_is_built_of(tmp_pa
 def test_the_admin_application_is_never_open_and_knows_its_prefix(tmp_path):
     with pytest.raises(Invalid_Argument):
         admin_app(Cache_Service(), "")
-    host = Asgi(tmp_path)
+    host = Asgi(tmp_path, "")
     assert host.client.get("/behind/admin/health").json() == {"status": "ok"}
     assert host.client.get("/behind/admin/analytics/pulse").status_code == 401
     assert host.client.get("/analytics/pulse", headers=WITH_KEY).status_code == 404
@@ -300,7 +301,7 @@ def test_the_answer_to_head_says_the_size_and_sends_nothing():
 
 
 def test_what_the_routes_have_to_say_to_the_operator_goes_to_the_log_of_python(tmp_path, caplog):
-    assert Asgi(tmp_path).client.get("/behind/admin/tokens", headers={"X-API-Key": "wrong"}).status_code == 401
+    assert Asgi(tmp_path, "").client.get("/behind/admin/tokens", headers={"X-API-Key": "wrong"}).status_code == 401
     assert [record.name for record in caplog.records] == ["memfs_cache"]
     assert "wrong" not in caplog.text.replace("wrong admin key", "")
 

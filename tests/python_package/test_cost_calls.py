@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from conftest import ROOT
+from conftest import cost_explorer
 from memfs_cache import Cache_Service, Closed, Cost_Entry, Invalid_Argument, Manual_Clock, Not_Found, Storage_Memory
 
 ANSWER = {
@@ -101,16 +101,9 @@ def test_credits_are_accepted_where_the_service_says_so():
 
 
 @pytest.fixture
-def explorer(monkeypatch):
-    """The Cost Explorer of the tests of the command, whose keys are in the environment."""
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "python"))
-    from fake_cost_explorer import ENVIRONMENT, Fake_Cost_Explorer
-
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    service = Fake_Cost_Explorer()
-    yield service
-    service.stop()
+def explorer():
+    with cost_explorer() as service:
+        yield service
 
 
 def test_costs_are_collected_from_aws_with_the_keys_of_the_environment(explorer):
@@ -120,7 +113,7 @@ def test_costs_are_collected_from_aws_with_the_keys_of_the_environment(explorer)
         assert (report.asked_from, report.asked_until, report.days, report.total_usd) == ("2026-02-12", "2026-02-15", 3, "4.5")
         assert cache.costs.aggregation("daily", "2026-02-13").total_cost_usd == 1.5
         clock.advance(24 * 3_600_000)
-        assert cache.costs.collect(reread_days=14, metric="NetUnblendedCost").asked_from == "2026-02-12"
+        assert cache.costs.collect(reread_days=14, metric="NetUnblendedCost").asked_from == "2026-02-01"
         assert explorer.asked[-1]["Metrics"][0] == "NetUnblendedCost"
         assert [cache.costs.collect().asked_from for _ in range(3)] == ["2026-02-15", "2026-02-15", None]
         with pytest.raises(Invalid_Argument, match="^backfill_days: "):

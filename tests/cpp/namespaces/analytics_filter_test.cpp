@@ -199,7 +199,9 @@ TEST_SUITE("namespaces/analytics_filter") {
             std::vector<std::string> kept;
             for (int i = 0; i < 8; ++i)
                 kept.push_back(one_of(texts));
-            auto record = event(kept[0], static_cast<int>(random() % 600), one_of(countries));
+            auto const status = static_cast<int>(random() % 600);
+            auto const country = one_of(countries);
+            auto record = event(kept[0], status, country);
             record.referrer_domain = kept[1];
             record.user_agent_normalised = kept[2];
             record.event_type = kept[3];

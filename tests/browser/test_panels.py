@@ -114,7 +114,11 @@ def test_a_receipt_says_who_had_a_transfer_and_when_with_the_hours_of_the_day(ta
     page = tab.open("#transfers")
     page.get_by_role("button", name="photos", exact=True).click()
     summary = site.ask("transfers/photos/summary")
-    assert (summary["total_views"], summary["total_downloads"], summary["unique_downloaders"]) == (4, 10, 4)
+    assert (summary["total_views"], summary["total_downloads"]) == (4, 10)
+    # Who comes before and after midnight UTC is two: the salt of visitors is another one.
+    day_ms = 86_400_000
+    one_day = summary["first_download_at"] // day_ms == summary["last_download_at"] // day_ms
+    assert summary["unique_downloaders"] in ({4} if one_day else range(4, 9))
     for member in ("total_views", "total_downloads", "unique_downloaders", "total_bytes"):
         expect(page.locator(f"[data-receipt={member}]")).to_have_attribute("data-value", str(summary[member]))
     facts = page.get_by_role("region", name="Receipt").locator(".facts")

@@ -255,19 +255,26 @@ auto read_step(Json const& from) -> Result<Step> {
     return step;
 }
 
-/// Does a text match a pattern in which '*' stands for any characters?
+/// Does a text match a pattern in which '*' stands for any characters? Of several places a star could end at, only those of
+/// the last one are tried again: time is at most the product of the two lengths, whatever the pattern.
 auto matches(std::string_view text, std::string_view pattern) -> bool {
-    auto const star = pattern.find('*');
-    if (star == pattern.npos)
-        return text == pattern;
-    if (!text.starts_with(pattern.substr(0, star)))
-        return false;
-    for (auto rest = text.substr(star);; rest.remove_prefix(1)) {
-        if (matches(rest, pattern.substr(star + 1)))
-            return true;
-        if (rest.empty())
+    std::size_t in_text = 0, in_pattern = 0;
+    std::size_t after_star = pattern.npos, star_ends = 0;
+    while (in_text < text.size()) {
+        if (in_pattern < pattern.size() && pattern[in_pattern] == '*') {
+            after_star = ++in_pattern;
+            star_ends = in_text;
+        } else if (in_pattern < pattern.size() && pattern[in_pattern] == text[in_text]) {
+            ++in_pattern;
+            ++in_text;
+        } else if (after_star != pattern.npos) {
+            in_pattern = after_star;
+            in_text = ++star_ends;
+        } else {
             return false;
+        }
     }
+    return pattern.find_first_not_of('*', in_pattern) == pattern.npos;
 }
 
 struct Batch {

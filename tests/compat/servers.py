@@ -22,11 +22,11 @@ AT_MOST_SECONDS = 60
 
 
 @contextmanager
-def ours(storage: str, *options: str) -> Iterator[str]:
+def ours(storage: str, *options: str, **environment: str) -> Iterator[str]:
     command = os.environ.get("MEMFS_CACHE_COMMAND", str(ROOT / "build" / "release" / "memfs-cache"))
     process = subprocess.Popen(
         [command, "serve", "--storage", storage, "--root-prefix", "", "--cache", "127.0.0.1:0", "--public", "off",
-         "--admin", "off", *options], env={**os.environ, **KEYS}, stdout=subprocess.PIPE, text=True)
+         "--admin", "off", *options], env={**os.environ, **KEYS, **environment}, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
@@ -40,20 +40,43 @@ def ours(storage: str, *options: str) -> Iterator[str]:
 @contextmanager
 def theirs(**environment: str) -> Iterator[str]:
     """On the storage that the variables name, and in UTC, since it files by local time."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     program = ("from mgraph_ai_service_cache.fast_api.Cache_Service__Fast_API import Cache_Service__Fast_API as Service\n"
                "import uvicorn\n"
                f"uvicorn.run(Service().setup().app(), host='127.0.0.1', port={port}, log_level='error')\n")
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program],
                                env={**os.environ, **KEYS, **environment, "TZ": "UTC"})
-    url = f"http://127.0.0.1:{port}"
+    with _answering(process, f"http://127.0.0.1:{port}", "/info/health") as url:
+        yield url
+
+
+BUCKET, REGION = "shared-bucket", "us-east-1"
+
+
+@contextmanager
+def s3_service() -> Iterator[str]:
+    """An S3 service of its own with one bucket, which forgets everything at its end."""
+    port = _free_port()
+    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with _answering(process, f"http://127.0.0.1:{port}", "/moto-api/data.json") as url:
+        requests.put(f"{url}/{BUCKET}", timeout=AT_MOST_SECONDS).raise_for_status()
+        yield url
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def _answering(process: subprocess.Popen, url: str, path: str) -> Iterator[str]:
     try:
-        for until in [time.monotonic() + AT_MOST_SECONDS]:
-            while not _answers(url):
-                assert process.poll() is None and time.monotonic() < until, "the Python cache service does not start"
-                time.sleep(0.1)
+        until = time.monotonic() + AT_MOST_SECONDS
+        while not _answers(url + path):
+            assert process.poll() is None and time.monotonic() < until, f"nothing answers at {path}"
+            time.sleep(0.1)
         yield url
     finally:
         process.terminate()
@@ -62,6 +85,6 @@ def theirs(**environment: str) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/info/health", headers=WITH_KEY, timeout=AT_MOST_SECONDS).status_code == 200
+        return requests.get(url, headers=WITH_KEY, timeout=AT_MOST_SECONDS).status_code == 200
     except requests.ConnectionError:
         return False

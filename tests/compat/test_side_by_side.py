@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python cache service and ours on one folder, while both run: each answers from what the other stored."""
+"""The Python cache service and ours on one folder and on one bucket, while both run: each answers from what the other stored."""
 from __future__ import annotations
 
 import subprocess

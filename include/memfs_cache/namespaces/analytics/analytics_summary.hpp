@@ -74,7 +74,7 @@ struct Window_Summary {
 
     /// What the rows of a dimension are of. The counts of the rows that are shown and `other` are `total`.
     struct Dimension {
-        std::string_view name; ///< such as "paths"
+        std::string_view name = ""; ///< such as "paths"; never null, since it becomes a key
         std::uint64_t total = 0;
         std::uint64_t other = 0;
         std::uint64_t distinct = 0; ///< how many different names there are

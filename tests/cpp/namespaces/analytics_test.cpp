@@ -152,12 +152,12 @@ TEST_SUITE("namespaces/analytics") {
 
     TEST_CASE("malformed, unknown and future windows are refused") {
         Site site;
-        for (auto const& [type, key] :
+        for (auto const& wrong :
              {std::pair("daily", "2026-02-30"), std::pair("daily", "2026-02"), std::pair("minutely", "2026-02-13"),
               std::pair("daily", "2026-02-14"), std::pair("hourly", "2026-02-13T14+01")}) {
-            CAPTURE(key);
-            CHECK(site->aggregation(type, key).error().code == Errc::invalid_argument);
-            CHECK(site->rebuild(type, key).error().code == Errc::invalid_argument);
+            CAPTURE(wrong.second);
+            CHECK(site->aggregation(wrong.first, wrong.second).error().code == Errc::invalid_argument);
+            CHECK(site->rebuild(wrong.first, wrong.second).error().code == Errc::invalid_argument);
         }
         CHECK(site->latest("minutely").error().code == Errc::invalid_argument);
     }
@@ -244,12 +244,12 @@ TEST_SUITE("namespaces/analytics") {
         auto places = stored_files(site.memory);
         CHECK(places.size() > 6);
         places["the answers"] = answers;
-        for (auto const& [name, bytes] : places) {
-            CAPTURE(name);
+        for (auto const& place : places) {
+            CAPTURE(place.first);
             for (auto const& secret : secrets) {
                 CAPTURE(secret);
-                CHECK(bytes.find(secret) == std::string::npos);
-                CHECK(name.find(secret) == std::string::npos);
+                CHECK(place.second.find(secret) == std::string::npos);
+                CHECK(place.first.find(secret) == std::string::npos);
             }
         }
         // The visitors were counted all the same: four addresses, in whatever entrance they stood.

@@ -92,7 +92,7 @@ TEST_SUITE("namespaces/costs collector") {
             };
             bool const went_well = run(house, source, {.backfill_days = 3}).has_value();
             CHECK(went_well == (failing > operations));
-            house.storage.hook = {};
+            house.storage.hook = nullptr;
             REQUIRE(run(house, source));
             auto const mark = Collector_Mark::parse(read(house.memory, mark_file).value().value()).value();
             CHECK(mark.last_collected == time_at("2026-02-12"));

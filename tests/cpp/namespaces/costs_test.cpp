@@ -593,7 +593,7 @@ TEST_SUITE("namespaces/costs") {
             return is_alert ? Verdict{Verdict::Kind::fail} : Verdict();
         };
         CHECK(house->costs->record(cost_entry("2026-02-13", "S3", "2")).error().code == Errc::unavailable);
-        house.storage.hook = {};
+        house.storage.hook = nullptr;
         CHECK(house->told("daily", "2026-02-13") == "2, open"); // the costs were kept
         CHECK(house->costs->alerts()->size() == 1);
     }

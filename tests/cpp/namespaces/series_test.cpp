@@ -566,10 +566,10 @@ TEST_SUITE("namespaces/series") {
         for (auto const& path : {std::string("/a"), std::string(1000, '/'), std::string("/p*")})
             REQUIRE(site->series(of("2026-02-10", path)));
         REQUIRE(remove(site.memory, "cache/analytics/data/queries/note.txt"));
-        for (auto const& [key, bytes] : saved(site)) {
-            INFO(key);
-            REQUIRE(before.contains(key));
-            CHECK(bytes == before.at(key));
+        for (auto const& again : saved(site)) {
+            INFO(again.first);
+            REQUIRE(before.contains(again.first));
+            CHECK(again.second == before.at(again.first));
         }
         CHECK(saved(site).size() == before.size());
     }

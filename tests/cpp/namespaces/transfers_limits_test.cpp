@@ -371,7 +371,7 @@ TEST_SUITE("namespaces/transfers, limits") {
         CHECK(house->health().details.at("failed_copies") == 1);
         CHECK(house->active().value().active_transfers == 1);
         CHECK(house->health().details.at("failed_copies") == 2);
-        house.site.storage.hook = {};
+        house.site.storage.hook = nullptr;
         CHECK_FALSE(house->summary("t").value().cache_id.empty());
     }
 
@@ -390,7 +390,7 @@ TEST_SUITE("namespaces/transfers, limits") {
         CHECK(house.site->health().degraded);
         // What waits for the storage is in the answer already.
         CHECK(house->summary("t").value().figures.downloads == 1);
-        house.site.storage.hook = {};
+        house.site.storage.hook = nullptr;
         REQUIRE(house->flush());
         house.reopen();
         CHECK(house->summary("t").value().figures.downloads == 1);

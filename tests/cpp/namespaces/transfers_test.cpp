@@ -324,7 +324,7 @@ TEST_SUITE("namespaces/transfers") {
             return Watched_Memory::Verdict{};
         };
         CHECK(house->summary("t").value().figures.downloads == 2);
-        house.site.storage.hook = {};
+        house.site.storage.hook = nullptr;
         REQUIRE(landed);
         CHECK(stored_files(house.site.memory, "cache/analytics/data/late/").empty()); // it came in time
         CHECK(house->summary("t").value().figures.downloads == 3);

@@ -4,7 +4,10 @@
 #include <memfs_cache/storage/concept.hpp>
 
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 
 /// A storage in front of another one that lets a test see each operation before it runs, and answer in its place.
 template <memfs_cache::StorageBackend Inner>
@@ -18,8 +21,33 @@ class Wrapped_Storage {
     };
     using Hook = std::function<Verdict(Operation, std::string const& key)>;
 
+    /// Set by the test while threads of the library are at work. One that runs already goes on to its end.
+    class Guarded_Hook {
+      public:
+        Guarded_Hook() = default;
+        Guarded_Hook(Guarded_Hook const& other) : hook_(other.get()) {}
+        auto operator=(Guarded_Hook const& other) -> Guarded_Hook& { return put(other.get()); }
+        auto operator=(Hook hook) -> Guarded_Hook& {
+            return put(hook ? std::make_shared<Hook const>(std::move(hook)) : nullptr);
+        }
+        auto get() const -> std::shared_ptr<Hook const> {
+            std::lock_guard const lock(mutex_);
+            return hook_;
+        }
+
+      private:
+        auto put(std::shared_ptr<Hook const> made) -> Guarded_Hook& {
+            std::lock_guard const lock(mutex_);
+            hook_.swap(made);
+            return *this;
+        }
+
+        mutable std::mutex mutex_;
+        std::shared_ptr<Hook const> hook_;
+    };
+
     explicit Wrapped_Storage(Inner& inner) : promised(inner.capabilities()), inner_(inner) {}
-    Hook hook;
+    Guarded_Hook hook;
     memfs_cache::Capabilities promised;
 
     auto get(memfs_cache::Storage_Key const& key, memfs_cache::Byte_Range range = {}) const
@@ -61,7 +89,8 @@ class Wrapped_Storage {
 
   private:
     auto ask(Operation operation, std::string const& key) const -> Verdict {
-        return hook ? hook(operation, key) : Verdict{};
+        auto const set = hook.get();
+        return set ? (*set)(operation, key) : Verdict{};
     }
     static auto failure() -> memfs_cache::Error {
         return memfs_cache::fail(memfs_cache::Errc::unavailable, "injected by the test");
